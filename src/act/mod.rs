@@ -1,0 +1,297 @@
+//! Carries a verdict out: looks at the evidence once more, writes, verifies that it held, and
+//! tells the pod's owner.
+//!
+//! In: [`VerdictRecord`]s. Out: an [`Outcome`] each. Touches the pod at the API server, the ledger
+//! and, to ask for an image, the runtime.
+
+mod api;
+mod event;
+mod metrics;
+mod patch;
+mod verdict;
+
+use std::{sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use jiff::Timestamp;
+use kube::Client;
+use tokio::sync::Semaphore;
+
+use self::api::PodApi;
+pub use self::{
+    metrics::Metrics,
+    verdict::{VerdictRecord, VerdictStage},
+};
+use crate::{
+    api::ApiError,
+    attempts::ledger::{Batch, Ledger},
+    config::{Config, Method},
+    pods::{PodFacts, Pods},
+    policy::{self, Because, Decision},
+    runtime::Runtime,
+};
+
+/// Type of the pod condition of a verdict, for a Job's `podFailurePolicy`.
+pub const CONDITION: &str = "pullfuse.io/ImagePullFailed";
+/// Annotation that holds the verdict for programs.
+pub const VERDICT_ANNOTATION: &str = "pullfuse.io/verdict";
+/// `status.reason` of a pod ended by pullfuse, and the reason of condition and Event.
+pub const REASON: &str = "ImagePullFailed";
+
+/// Writes under way at the same time: enough for a burst of pods, few enough that a struggling
+/// API server does not see a storm from every node.
+const CONCURRENT_WRITES: usize = 4;
+const EVENT_TRIES: usize = 3;
+
+/// How a verdict ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The pod is Failed and stayed so.
+    Held,
+    /// The pod is gone.
+    Gone,
+    /// Another look at the pod showed that it must be left alone.
+    Withdrawn(Because),
+    /// The image has meanwhile arrived on the node.
+    ImageArrived,
+    /// The API server refuses the write, or the kubelet reverted it too often.
+    GivenUp,
+}
+
+impl Outcome {
+    /// The name in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Gone => "gone",
+            Self::Withdrawn(_) => "withdrawn",
+            Self::ImageArrived => "image_arrived",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+/// Carries verdicts out; shared by all that are under way.
+pub struct Actor {
+    client: Client,
+    node: String,
+    config: Arc<Config>,
+    ledger: Arc<Ledger>,
+    runtime: Runtime,
+    pods: Pods,
+    metrics: Metrics,
+    writes: Semaphore,
+}
+
+/// What one round of a verdict came to.
+enum Round {
+    Done(Outcome),
+    /// Look again at once: the pod changed under the write.
+    Again,
+    /// Look again after a back-off.
+    Later(String),
+}
+
+impl Actor {
+    /// An actor for the pods of `node`.
+    pub fn new(
+        client: Client,
+        node: String,
+        config: Arc<Config>,
+        ledger: Arc<Ledger>,
+        runtime: Runtime,
+        pods: Pods,
+        metrics: Metrics,
+    ) -> Self {
+        let writes = Semaphore::new(CONCURRENT_WRITES);
+        Self { client, node, config, ledger, runtime, pods, metrics, writes }
+    }
+
+    /// Carries one verdict out, however long the API server is away. Dropping the future is safe
+    /// at every point: the ledger knows how far the verdict has come.
+    pub async fn carry_out(&self, mut record: VerdictRecord) -> Outcome {
+        let api = PodApi::new(self.client.clone(), &record);
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_secs(1))
+            .with_max_delay(Duration::from_secs(60))
+            .without_max_times()
+            .with_jitter();
+        let mut pause = pauses.build();
+        let outcome = loop {
+            match self.round(&api, &mut record).await {
+                Round::Done(outcome) => break outcome,
+                Round::Again => {}
+                Round::Later(why) => {
+                    let delay = pause.next().unwrap_or(Duration::from_secs(60));
+                    tracing::warn!(
+                        pod = record.tally.pod,
+                        namespace = record.tally.namespace,
+                        retry_in_s = delay.as_secs(),
+                        reason = why,
+                        "a verdict is held back"
+                    );
+                    tokio::time::sleep(delay).await;
+                }
+            }
+        };
+        self.metrics.verdict(outcome.as_str());
+        tracing::info!(
+            pod = record.tally.pod,
+            namespace = record.tally.namespace,
+            image = record.key.image,
+            attempts = record.tally.attempts,
+            outcome = outcome.as_str(),
+            because = match outcome {
+                Outcome::Withdrawn(b) => b.as_str(),
+                _ => "",
+            },
+            "verdict ended"
+        );
+        outcome
+    }
+
+    async fn round(&self, api: &PodApi, record: &mut VerdictRecord) -> Round {
+        let pod = match api.read(&record.key.pod_uid).await {
+            Ok(pod) => pod,
+            Err(ApiError::Gone) => return Round::Done(Outcome::Gone),
+            Err(error) => return Round::Later(error.to_string()),
+        };
+        // Also when the agent ended between the write and the ledger's commit.
+        if pod.phase == "Failed" && pod.judged {
+            return self.verify(api, record).await;
+        }
+        if record.stage == VerdictStage::Written {
+            tracing::warn!(pod = pod.full_name(), phase = pod.phase, "a verdict did not hold");
+            self.metrics.reverted();
+            if !self.choose_next_way(api, record).await {
+                return Round::Done(Outcome::GivenUp);
+            }
+            record.stage = VerdictStage::Decided;
+        }
+        match self.evidence(&pod, record).await {
+            Some(round) => round,
+            None => self.write(api, &pod, record).await,
+        }
+    }
+
+    /// Looks once more at all that could speak for the pod; `None`: nothing does.
+    async fn evidence(&self, pod: &PodFacts, record: &VerdictRecord) -> Option<Round> {
+        let VerdictRecord { key, tally, .. } = record;
+        let limits = &self.config.limits;
+        match policy::decide(pod, &key.image, tally, limits, Timestamp::now()) {
+            Decision::Fail => {}
+            Decision::Wait(_) => return Some(Round::Later("the clock went back".into())),
+            Decision::Leave(because) => return Some(Round::Done(Outcome::Withdrawn(because))),
+        }
+        if !self.config.act.check_image {
+            return None;
+        }
+        match self.runtime.has_image(&key.image).await {
+            // Present all along and failing all the same, as with imagePullPolicy Always: then its
+            // presence says nothing about the next pull.
+            Ok(true) if tally.image_was_present != Some(true) => {
+                Some(Round::Done(Outcome::ImageArrived))
+            }
+            Ok(_) => None,
+            Err(error) => Some(Round::Later(format!(
+                "cannot ask the runtime whether the image has arrived: {error}"
+            ))),
+        }
+    }
+
+    async fn write(&self, api: &PodApi, pod: &PodFacts, record: &mut VerdictRecord) -> Round {
+        let written = {
+            // Closed never: the semaphore lives as long as the actor.
+            let _permit = self.writes.acquire().await;
+            match record.method {
+                Method::Status => api.fail(record, pod).await,
+                Method::Deadline => api.expire(record, pod).await,
+            }
+        };
+        self.metrics.write(record.method, written.as_ref().err());
+        match written {
+            Ok(()) => {
+                record.stage = VerdictStage::Written;
+                record.writes += 1;
+                self.remember(record).await;
+                tracing::info!(
+                    pod = pod.full_name(),
+                    uid = pod.uid,
+                    image = record.key.image,
+                    attempts = record.tally.attempts,
+                    method = record.method.as_str(),
+                    error = record.tally.trouble.message,
+                    "pod set to Failed"
+                );
+                self.verify(api, record).await
+            }
+            Err(ApiError::Conflict) => Round::Again,
+            Err(ApiError::Gone) => Round::Done(Outcome::Gone),
+            Err(error @ ApiError::Rejected(_)) => {
+                tracing::error!(pod = pod.full_name(), %error, "a verdict is refused");
+                Round::Done(Outcome::GivenUp)
+            }
+            Err(error) => Round::Later(error.to_string()),
+        }
+    }
+
+    /// Watches a written verdict.
+    async fn verify(&self, api: &PodApi, record: &mut VerdictRecord) -> Round {
+        record.stage = VerdictStage::Written;
+        self.announce(api, record).await;
+        let uid = record.key.pod_uid.as_str();
+        if self.pods.stays_failed(uid, self.config.act.verify_for.unsigned_abs()).await {
+            // The watch may lag behind; the API server has the last word.
+            match api.read(uid).await {
+                Ok(pod) if pod.phase == "Failed" => {}
+                Ok(_) => return Round::Again,
+                Err(ApiError::Gone) => return Round::Done(Outcome::Gone),
+                Err(error) => return Round::Later(error.to_string()),
+            }
+            return Round::Done(Outcome::Held);
+        }
+        Round::Again
+    }
+
+    async fn announce(&self, api: &PodApi, record: &VerdictRecord) {
+        let tries = ExponentialBuilder::default().with_max_times(EVENT_TRIES).with_jitter();
+        let announced = backon::Retryable::retry(|| api.announce(record, &self.node), tries)
+            .when(|error| matches!(error, ApiError::Unavailable(_)))
+            .await;
+        if let Err(error) = announced {
+            tracing::warn!(pod = record.tally.pod, namespace = record.tally.namespace, %error,
+                "the Event of a verdict could not be written");
+        }
+    }
+
+    /// After a write that did not hold: the deadline if the right is there, else the same again,
+    /// a bounded number of times.
+    async fn choose_next_way(&self, api: &PodApi, record: &mut VerdictRecord) -> bool {
+        if record.writes > self.config.act.max_rewrites {
+            tracing::error!(
+                pod = record.tally.pod,
+                namespace = record.tally.namespace,
+                writes = record.writes,
+                "the kubelet reverts this verdict: giving up; set \
+                act.method = \"deadline\" and apply its RBAC component"
+            );
+            return false;
+        }
+        if record.method == Method::Status && api.may_expire().await == Ok(true) {
+            record.method = Method::Deadline;
+        }
+        true
+    }
+
+    async fn remember(&self, record: &VerdictRecord) {
+        let mut batch = Batch::default();
+        batch.verdicts.insert(record.key.pod_uid.clone(), Some(record.clone()));
+        // The API server's copy, the annotation, tells as much after a restart.
+        if let Err(error) = Arc::clone(&self.ledger).commit_off_thread(batch).await {
+            tracing::error!(%error, "a verdict could not be stored");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! The actor against an API server played by the test: each call is checked by method, path and
+//! body. What a real API server and kubelet do with these calls is shown on the rig.
+
+use http::{Method as Verb, Request, Response};
+use kube::client::Body;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower_test::mock::{self, Handle};
+
+use super::*;
+use crate::{
+    attempts::{PullKey, Stage, Tally},
+    pods::Trouble,
+};
+
+type ApiServer = Handle<Request<Body>, Response<Body>>;
+
+struct Fixture {
+    actor: Arc<Actor>,
+    api: ApiServer,
+    pods: Pods,
+    _dir: TempDir,
+}
+
+fn fixture(toml: &str) -> Fixture {
+    let (service, api) = mock::pair::<Request<Body>, Response<Body>>();
+    let dir = TempDir::new().unwrap();
+    let (ledger, _) = Ledger::open(dir.path(), Timestamp::now()).unwrap();
+    let config = crate::config::parse(toml).unwrap();
+    let (pods, runtime) = (Pods::default(), Runtime::new(config.runtime.endpoint.clone()));
+    let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default());
+    let actor = Actor::new(
+        Client::new(service, "default"),
+        "node-a".into(),
+        Arc::new(config),
+        Arc::new(ledger),
+        runtime,
+        pods.clone(),
+        metrics,
+    );
+    Fixture { actor: Arc::new(actor), api, pods, _dir: dir }
+}
+
+const NO_CHECK: &str = "[act]\ncheck_image = false\nverify_for = \"1s\"";
+
+fn record() -> VerdictRecord {
+    let long_ago = Timestamp::now() - jiff::SignedDuration::from_hours(1);
+    let tally = Tally {
+        namespace: "batch".into(),
+        pod: "p".into(),
+        attempts: 5,
+        first_attempt: long_ago,
+        last_attempt: long_ago + jiff::SignedDuration::from_secs(174),
+        trouble: Trouble { reason: "ErrImagePull".into(), message: "r/app:1: not found".into() },
+        stage: Stage::Failed,
+        image_was_present: Some(false),
+    };
+    let key = PullKey { pod_uid: "uid-1".into(), image: "r/app:1".into() };
+    VerdictRecord::new(key, tally, Timestamp::now(), Method::Status)
+}
+
+fn pod(phase: &str, version: &str, annotations: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "p", "namespace": "batch", "uid": "uid-1",
+                      "resourceVersion": version, "annotations": annotations },
+        "spec": { "restartPolicy": "Never", "containers": [{ "name": "c", "image": "r/app:1" }] },
+        "status": { "phase": phase, "containerStatuses": [{
+            "name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": { "waiting": { "reason": "ErrImagePull", "message": "not found" } } }] },
+    })
+}
+
+fn stuck(version: &str) -> Value {
+    pod("Pending", version, json!({}))
+}
+
+fn ended() -> Value {
+    pod("Failed", "9", json!({ VERDICT_ANNOTATION: "{}" }))
+}
+
+fn refusal(code: u16, message: &str) -> (u16, Value) {
+    (
+        code,
+        json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+                   "message": message, "reason": "x" }),
+    )
+}
+
+/// Expects one call, answers it, and returns its body.
+async fn answer(api: &mut ApiServer, verb: Verb, path: &str, (code, body): (u16, Value)) -> Value {
+    let (request, send) = api.next_request().await.expect("a call was expected");
+    let uri = request.uri().to_string();
+    assert_eq!((request.method(), uri.split('?').next().unwrap()), (&verb, path));
+    let sent = request.into_body().collect_bytes().await.unwrap();
+    let body = Body::from(serde_json::to_vec(&body).unwrap());
+    send.send_response(Response::builder().status(code).body(body).unwrap());
+    if sent.is_empty() { Value::Null } else { serde_json::from_slice(&sent).unwrap() }
+}
+
+const POD: &str = "/api/v1/namespaces/batch/pods/p";
+const STATUS: &str = "/api/v1/namespaces/batch/pods/p/status";
+const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/batch/events";
+const REVIEW: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
+impl Fixture {
+    fn start(&self) -> tokio::task::JoinHandle<Outcome> {
+        let actor = Arc::clone(&self.actor);
+        tokio::spawn(async move { actor.carry_out(record()).await })
+    }
+
+    async fn read(&mut self, answer_with: Value) {
+        answer(&mut self.api, Verb::GET, POD, (200, answer_with)).await;
+    }
+
+    /// The watch shows the pod.
+    fn shows(&self, pod: &Value) {
+        let pod = serde_json::from_value(pod.clone()).unwrap();
+        self.pods.insert(PodFacts::read(&pod).unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verdict_is_one_annotated_write_of_the_version_that_was_judged_and_one_event() {
+    let mut f = fixture(NO_CHECK);
+    let verdict = f.start();
+    f.read(stuck("7")).await;
+    f.shows(&ended());
+    let patch = answer(&mut f.api, Verb::PATCH, STATUS, (200, ended())).await;
+    assert_eq!(patch["metadata"]["uid"], "uid-1");
+    assert_eq!(patch["metadata"]["resourceVersion"], "7");
+    let note: Value = serde_json::from_str(
+        patch["metadata"]["annotations"][VERDICT_ANNOTATION].as_str().unwrap(),
+    )
+    .unwrap();
+    assert_eq!((&note["image"], &note["attempts"]), (&json!("r/app:1"), &json!(5)));
+    assert_eq!(patch["status"]["phase"], "Failed");
+    assert_eq!(patch["status"]["reason"], "ImagePullFailed");
+    assert_eq!(patch["status"]["conditions"][0]["type"], "pullfuse.io/ImagePullFailed");
+    assert_eq!(patch["status"]["conditions"][0]["status"], "True");
+    let message = patch["status"]["message"].as_str().unwrap();
+    for words in ["r/app:1", "5 failed attempts", "2m 54s", "not found"] {
+        assert!(message.contains(words), "lacks {words}: {message}");
+    }
+    let event = answer(&mut f.api, Verb::POST, EVENTS, (201, json!({}))).await;
+    assert_eq!(event["regarding"]["uid"], "uid-1");
+    assert!(event["note"].as_str().unwrap().len() <= 1024);
+    f.read(ended()).await;
+    assert_eq!(verdict.await.unwrap(), Outcome::Held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_version_is_read_and_judged_again() {
+    let mut f = fixture(NO_CHECK);
+    let verdict = f.start();
+    f.read(stuck("7")).await;
+    answer(&mut f.api, Verb::PATCH, STATUS, refusal(409, "modified")).await;
+    let mut running = stuck("8");
+    running["status"]["phase"] = json!("Running");
+    f.read(running).await;
+    assert_eq!(verdict.await.unwrap(), Outcome::Withdrawn(Because::NotPending));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_pod_of_the_same_name_is_left_alone() {
+    let mut f = fixture(NO_CHECK);
+    let verdict = f.start();
+    let mut other = stuck("7");
+    other["metadata"]["uid"] = json!("uid-2");
+    f.read(other).await;
+    assert_eq!(verdict.await.unwrap(), Outcome::Gone);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_in_trouble_is_asked_again_until_it_answers() {
+    let mut f = fixture(NO_CHECK);
+    let verdict = f.start();
+    for code in [500, 503, 429, 403] {
+        answer(&mut f.api, Verb::GET, POD, refusal(code, "not now")).await;
+    }
+    f.read(stuck("7")).await;
+    answer(&mut f.api, Verb::PATCH, STATUS, refusal(503, "not now")).await;
+    answer(&mut f.api, Verb::GET, POD, refusal(404, "gone")).await;
+    assert_eq!(verdict.await.unwrap(), Outcome::Gone);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_refused_for_good_is_given_up() {
+    let mut f = fixture(NO_CHECK);
+    let verdict = f.start();
+    f.read(stuck("7")).await;
+    answer(&mut f.api, Verb::PATCH, STATUS, refusal(422, "invalid")).await;
+    assert_eq!(verdict.await.unwrap(), Outcome::GivenUp);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reverted_verdict_goes_on_with_the_deadline_if_the_right_is_there() {
+    let mut f = fixture(NO_CHECK);
+    let verdict = f.start();
+    f.read(stuck("7")).await;
+    f.shows(&stuck("8"));
+    answer(&mut f.api, Verb::PATCH, STATUS, (200, ended())).await;
+    answer(&mut f.api, Verb::POST, EVENTS, (201, json!({}))).await;
+    // The watch goes on showing Pending.
+    f.read(pod("Pending", "9", json!({ VERDICT_ANNOTATION: "{}" }))).await;
+    let review = answer(
+        &mut f.api,
+        Verb::POST,
+        REVIEW,
+        (
+            201,
+            json!({ "spec": {},
+        "status": { "allowed": true } }),
+        ),
+    )
+    .await;
+    assert_eq!(review["spec"]["resourceAttributes"]["verb"], "patch");
+    let explained = answer(&mut f.api, Verb::PATCH, STATUS, (200, stuck("10"))).await;
+    assert_eq!(explained["status"]["phase"], Value::Null, "the kubelet ends it, not this write");
+    f.shows(&ended());
+    let deadline = answer(&mut f.api, Verb::PATCH, POD, (200, stuck("11"))).await;
+    assert_eq!(deadline["spec"]["activeDeadlineSeconds"], 1);
+    assert_eq!(deadline["metadata"]["resourceVersion"], "10");
+    answer(&mut f.api, Verb::POST, EVENTS, refusal(409, "exists")).await;
+    f.read(ended()).await;
+    assert_eq!(verdict.await.unwrap(), Outcome::Held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_that_right_it_is_written_a_bounded_number_of_times() {
+    let mut f = fixture("[act]\ncheck_image = false\nverify_for = \"1s\"\nmax_rewrites = 1");
+    let verdict = f.start();
+    f.shows(&stuck("8"));
+    for round in 0..2 {
+        f.read(stuck("7")).await;
+        if round > 0 {
+            answer(
+                &mut f.api,
+                Verb::POST,
+                REVIEW,
+                (
+                    201,
+                    json!({ "spec": {},
+                "status": { "allowed": false } }),
+                ),
+            )
+            .await;
+        }
+        answer(&mut f.api, Verb::PATCH, STATUS, (200, ended())).await;
+        answer(&mut f.api, Verb::POST, EVENTS, (201, json!({}))).await;
+    }
+    f.read(stuck("12")).await;
+    assert_eq!(verdict.await.unwrap(), Outcome::GivenUp);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_does_not_answer_holds_the_verdict_back() {
+    let dir = TempDir::new().unwrap();
+    let endpoint = dir.path().join("absent.sock");
+    let mut f = fixture(&format!("[runtime]\nendpoint = \"unix://{}\"", endpoint.display()));
+    let verdict = f.start();
+    for _ in 0..5 {
+        f.read(stuck("7")).await;
+    }
+    assert!(!verdict.is_finished());
+    answer(&mut f.api, Verb::GET, POD, refusal(404, "gone")).await;
+    assert_eq!(verdict.await.unwrap(), Outcome::Gone);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verdict_found_written_after_a_restart_is_not_written_again() {
+    let mut f = fixture(NO_CHECK);
+    f.shows(&ended());
+    let verdict = f.start();
+    f.read(ended()).await;
+    answer(&mut f.api, Verb::POST, EVENTS, refusal(409, "exists")).await;
+    f.read(ended()).await;
+    assert_eq!(verdict.await.unwrap(), Outcome::Held);
+}
+
+#[test]
+fn hostile_texts_stay_within_the_limits_of_the_api_server() {
+    let mut long = record();
+    long.tally.trouble.message = "ä".repeat(5000);
+    long.tally.pod = "p".repeat(253);
+    let event = event::of(&long, "node-a", Timestamp::now());
+    assert!(event.note.unwrap().len() <= 1024);
+    assert!(event.metadata.name.unwrap().len() <= 253);
+}

@@ -1,0 +1,77 @@
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    attempts::{PullKey, Tally},
+    config::Method,
+};
+
+/// Longest text in bytes: an Event's note may have 1024, and some are for what it adds.
+const TEXT_LIMIT: usize = 960;
+
+/// A decision to end a pod, and how far it has come. Kept in the ledger until the pod is gone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VerdictRecord {
+    /// The pod and the image it is ended for.
+    pub key: PullKey,
+    /// The evidence.
+    pub tally: Tally,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// How far it has come.
+    pub stage: VerdictStage,
+    /// How it is carried out; changes when the first way does not hold.
+    pub method: Method,
+    /// How often it was written.
+    pub writes: u32,
+}
+
+/// How far a verdict has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VerdictStage {
+    /// To be written.
+    Decided,
+    /// Written; the kubelet may still revert it.
+    Written,
+    /// Written, and the pod stayed Failed.
+    Held,
+    /// Dry run: recorded, never written.
+    DryRun,
+    /// The API server or the kubelet would not have it.
+    GivenUp,
+}
+
+impl VerdictRecord {
+    /// A fresh verdict.
+    pub fn new(key: PullKey, tally: Tally, decided_at: Timestamp, method: Method) -> Self {
+        Self { key, tally, decided_at, stage: VerdictStage::Decided, method, writes: 0 }
+    }
+
+    /// What the pod's owner reads: image, attempts, time and last error.
+    pub fn text(&self) -> String {
+        let Tally { attempts, trouble, .. } = &self.tally;
+        let span = self.tally.span();
+        let times = if *attempts == 1 { "attempt" } else { "attempts" };
+        let mut text = format!(
+            "Image \"{}\" could not be pulled: {attempts} failed {times} in {span:#}, the last at \
+             {:.0}: {}: {}",
+            self.key.image, self.tally.last_attempt, trouble.reason, trouble.message
+        );
+        text.truncate(text.floor_char_boundary(TEXT_LIMIT));
+        text
+    }
+
+    /// The value of the annotation: the verdict for programs.
+    pub fn annotation(&self) -> String {
+        json!({
+            "image": self.key.image,
+            "attempts": self.tally.attempts,
+            "firstAttempt": self.tally.first_attempt,
+            "lastAttempt": self.tally.last_attempt,
+            "reason": self.tally.trouble.reason,
+            "decided": self.decided_at,
+        })
+        .to_string()
+    }
+}

@@ -1,0 +1,196 @@
+//! `pullfuse run`: builds every part, connects them and runs them until told to stop.
+
+mod judge;
+mod metrics;
+mod node;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::Client;
+use prometheus_client::{metrics::info::Info, registry::Registry};
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use self::judge::Judge;
+use crate::{
+    act::{self, Actor},
+    attempts::ledger::{Kept, Ledger, LedgerError},
+    config::{Capture, Config, Mode},
+    pods::{self, Pods},
+    runtime::Runtime,
+    serve::{BindError, Condition, Health, Server},
+};
+
+/// How often the runtime is asked whether it is still there.
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+
+/// What the agent is told when it starts.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The checked configuration.
+    pub config: Config,
+    /// The node whose pods it looks after.
+    pub node: String,
+}
+
+/// Why the agent cannot start or go on.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// The process runs neither in a cluster nor with a kubeconfig.
+    #[error(
+        "no Kubernetes API server is configured: {0}; run pullfuse as a pod with a \
+             ServiceAccount, or set KUBECONFIG"
+    )]
+    NoApiServer(String),
+    /// The node name is wrong.
+    #[error(transparent)]
+    Node(#[from] node::WrongNode),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The address for metrics is not free.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The metrics listener broke.
+    #[error("metrics can no longer be served: {0}")]
+    Serve(#[from] std::io::Error),
+}
+
+/// An agent that holds its address and its ledger, not running yet.
+pub struct Agent {
+    options: Options,
+    client: Client,
+    server: Server,
+    ledger: Arc<Ledger>,
+    kept: Kept,
+}
+
+impl Agent {
+    /// Takes what only one agent can have: the ledger and the address.
+    ///
+    /// # Errors
+    /// When one of them is not to be had, or no API server is configured.
+    pub async fn build(options: Options) -> Result<Self, AgentError> {
+        let mut kube_config = kube::Config::infer()
+            .await
+            .map_err(|error| AgentError::NoApiServer(crate::say(&error)))?;
+        // Retries are decided where it is known what a failure means.
+        kube_config.default_retry = false;
+        let client = Client::try_from(kube_config)
+            .map_err(|error| AgentError::NoApiServer(crate::say(&error)))?;
+        let (ledger, kept) = Ledger::open(&options.config.ledger.dir, Timestamp::now())?;
+        let server = Server::bind(options.config.serve.address).await?;
+        Ok(Self { options, client, server, ledger: Arc::new(ledger), kept })
+    }
+
+    /// Runs until `stop`.
+    ///
+    /// # Errors
+    /// When the node turns out to be the wrong one, or metrics can no longer be served.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
+        let Self { options: Options { config, node }, client, server, ledger, kept } = self;
+        let config = Arc::new(config);
+        let mut registry = Registry::with_prefix("pullfuse");
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The running pullfuse", build);
+        let health = Health::new(&mut registry, &["ledger", "node", "pods", "runtime"]);
+        let metrics = metrics::Metrics::new(&mut registry);
+        let act_metrics = act::Metrics::new(&mut registry);
+        announce(&config, &node, &kept);
+        health.set("ledger", ledger_condition(&kept));
+
+        let runtime = Runtime::new(config.runtime.endpoint.clone());
+        let pods = Pods::default();
+        let actor = Arc::new(Actor::new(
+            client.clone(),
+            node.clone(),
+            Arc::clone(&config),
+            Arc::clone(&ledger),
+            runtime.clone(),
+            pods.clone(),
+            act_metrics.clone(),
+        ));
+        let judging = async {
+            match stop.run_until_cancelled(node::check(&client, &node, &health)).await {
+                Some(checked) => checked?,
+                None => return Ok(()),
+            }
+            let judge = Judge::new(judge::Parts {
+                config: Arc::clone(&config),
+                ledger,
+                kept,
+                pods,
+                actor,
+                runtime: runtime.clone(),
+                health: health.clone(),
+                metrics,
+                act_metrics,
+            });
+            judge.run(pods::watch(client, &node), stop.clone()).await;
+            Ok(())
+        };
+        // Both go on for as long as the judge does.
+        let serving = server.run(Arc::new(registry), health.clone());
+        tokio::select! {
+            ended = judging => ended,
+            Err(broken) = serving => Err(AgentError::Serve(broken)),
+            never = probe(&runtime, &config, &health) => match never {},
+        }
+    }
+}
+
+fn announce(config: &Config, node: &str, kept: &Kept) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        node,
+        mode = if config.mode == Mode::Enforce { "enforce" } else { "dry-run" },
+        max_attempts = config.limits.max_attempts,
+        min_elapsed = %format!("{:#}", config.limits.min_elapsed),
+        method = config.act.method.as_str(),
+        source = "pod-status",
+        tallies = kept.tallies.len(),
+        verdicts = kept.verdicts.len(),
+        "pullfuse starts"
+    );
+    if config.runtime.capture == Capture::Auto {
+        tracing::info!(
+            "this version does not watch the CRI socket yet: attempts are counted from \
+                        pod status"
+        );
+    }
+}
+
+fn ledger_condition(kept: &Kept) -> Condition {
+    match (&kept.set_aside, kept.unreadable) {
+        (Some(path), _) => Condition::Degraded(format!(
+            "the old ledger was damaged and is now {}: counts began anew",
+            path.display()
+        )),
+        (None, 0) => Condition::Good("open".into()),
+        (None, n) => Condition::Degraded(format!("{n} unreadable records were skipped")),
+    }
+}
+
+/// Keeps an eye on the runtime for ever.
+async fn probe(runtime: &Runtime, config: &Config, health: &Health) -> Infallible {
+    if !config.act.check_image {
+        health.set("runtime", Condition::Good("not asked: act.check_image = false".into()));
+        return std::future::pending().await;
+    }
+    loop {
+        health.set(
+            "runtime",
+            match runtime.probe().await {
+                Ok(found) => Condition::Good(format!(
+                    "{} {} at {}",
+                    found.name,
+                    found.version,
+                    found.socket.display()
+                )),
+                Err(error) => Condition::Degraded(format!("verdicts are held back: {error}")),
+            },
+        );
+        tokio::time::sleep(PROBE_EVERY).await;
+    }
+}

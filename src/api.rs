@@ -1,0 +1,56 @@
+//! Calls to the API server: each has a deadline, and its failure is sorted by what to do next.
+
+use std::{future::Future, time::Duration};
+
+/// No call may take longer; what a slow API server does not answer waits for the next round.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a call failed, by what to do next.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// The pod changed since it was read: read it again.
+    #[error("the pod has changed")]
+    Conflict,
+    /// The pod is gone.
+    #[error("the pod is gone")]
+    Gone,
+    /// A right is missing: say so and try again much later.
+    #[error("{0}; check that the RBAC rules of daemonset/ are applied")]
+    Forbidden(String),
+    /// The write itself is refused; the same one will be refused again.
+    #[error("{0}")]
+    Rejected(String),
+    /// Not reachable, too slow or overloaded: try again soon.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<kube::Error> for ApiError {
+    fn from(error: kube::Error) -> Self {
+        let kube::Error::Api(status) = &error else {
+            return Self::Unavailable(crate::say(&error));
+        };
+        let text = format!("the API server answered {}: {}", status.code, status.message);
+        match status.code {
+            404 => Self::Gone,
+            409 => Self::Conflict,
+            401 | 403 => Self::Forbidden(text),
+            400 | 405 | 413 | 415 | 422 => Self::Rejected(text),
+            _ => Self::Unavailable(text),
+        }
+    }
+}
+
+/// Makes one call.
+///
+/// # Errors
+/// As the API server answers, or [`ApiError::Unavailable`] when it does not.
+pub async fn limited<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ApiError> {
+    match tokio::time::timeout(CALL_LIMIT, call).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(ApiError::Unavailable(format!(
+            "the API server did not answer within {} s",
+            CALL_LIMIT.as_secs()
+        ))),
+    }
+}

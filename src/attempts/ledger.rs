@@ -1,0 +1,270 @@
+//! What survives a restart: tallies and verdicts, in one embedded database file.
+//!
+//! One process per file; a second one is refused. A record that cannot be read is skipped and
+//! counted, a file that cannot be opened as a database is set aside.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+
+use super::{PullKey, Tally};
+use crate::{act::VerdictRecord, pods::PodUid};
+
+const FILE: &str = "ledger.redb";
+/// Layout of the records; a change needs a migration.
+const VERSION: u64 = 1;
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+/// Pod UID and image → tally.
+const TALLIES: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("tallies");
+/// Pod UID → verdict.
+const VERDICTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("verdicts");
+
+/// Why the ledger cannot be used.
+#[derive(Debug, Error)]
+pub enum LedgerError {
+    /// The folder or file cannot be used at all.
+    #[error(
+        "cannot use the ledger folder {dir}: {source}; check that it exists on the node, is \
+             writable and has space, or set `ledger.dir`"
+    )]
+    Folder {
+        /// The folder.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process has it open.
+    #[error("the ledger {path} is in use: another pullfuse runs on this node; stop one of them")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Written by a newer pullfuse.
+    #[error(
+        "the ledger {path} has version {found}, this pullfuse knows up to {VERSION}; run the \
+             newer pullfuse again or move the file away"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+    },
+    /// A read or write failed.
+    #[error("the ledger could not be read or written: {0}; check the node's disk")]
+    Storage(Box<redb::Error>),
+}
+
+/// Every way the database can fail is told apart only when the file is opened.
+fn storage(error: impl Into<redb::Error>) -> LedgerError {
+    LedgerError::Storage(Box::new(error.into()))
+}
+
+/// What was kept from before.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Tallies by key.
+    pub tallies: BTreeMap<PullKey, Tally>,
+    /// Verdicts by pod.
+    pub verdicts: BTreeMap<PodUid, VerdictRecord>,
+    /// Records that could not be read and were skipped.
+    pub unreadable: usize,
+    /// Where a file went that was no ledger.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// Records to store (`Some`) or to delete (`None`), all or none of them.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Tallies by key.
+    pub tallies: BTreeMap<PullKey, Option<Tally>>,
+    /// Verdicts by pod.
+    pub verdicts: BTreeMap<PodUid, Option<VerdictRecord>>,
+}
+
+impl Batch {
+    /// Whether there is nothing to store.
+    pub fn is_empty(&self) -> bool {
+        self.tallies.is_empty() && self.verdicts.is_empty()
+    }
+}
+
+/// The open ledger.
+#[derive(Debug)]
+pub struct Ledger {
+    database: Database,
+}
+
+impl Ledger {
+    /// Opens or creates the ledger in `dir` and reads what it holds.
+    ///
+    /// # Errors
+    /// When the folder is unusable, another process has it open, or its version is newer.
+    pub fn open(dir: &Path, now: Timestamp) -> Result<(Self, Kept), LedgerError> {
+        let folder = |source| LedgerError::Folder { dir: dir.into(), source };
+        std::fs::create_dir_all(dir).map_err(folder)?;
+        let path = dir.join(FILE);
+        match Self::read(&path) {
+            Err(OpenError::Damaged(why)) => {
+                let aside = dir.join(format!("{FILE}.bad-{}", now.as_second()));
+                tracing::error!(file = %path.display(), set_aside = %aside.display(), error = %why,
+                    "the ledger is damaged: it is set aside and counting starts anew");
+                std::fs::rename(&path, &aside).map_err(folder)?;
+                let (ledger, mut kept) = Self::read(&path).map_err(|e| e.fatal(&path, dir))?;
+                kept.set_aside = Some(aside);
+                Ok((ledger, kept))
+            }
+            Err(error) => Err(error.fatal(&path, dir)),
+            Ok(read) => Ok(read),
+        }
+    }
+
+    fn read(path: &Path) -> Result<(Self, Kept), OpenError> {
+        let database = Database::create(path)?;
+        let write = database.begin_write().map_err(OpenError::damaged)?;
+        {
+            let mut meta = write.open_table(META).map_err(OpenError::damaged)?;
+            let found = meta.get("version").map_err(OpenError::damaged)?.map(|v| v.value());
+            match found {
+                Some(found) if found > VERSION => return Err(OpenError::Newer(found)),
+                Some(_) => {}
+                None => {
+                    meta.insert("version", VERSION).map_err(OpenError::damaged)?;
+                }
+            }
+            write.open_table(TALLIES).map_err(OpenError::damaged)?;
+            write.open_table(VERDICTS).map_err(OpenError::damaged)?;
+        }
+        write.commit().map_err(OpenError::damaged)?;
+
+        let mut kept = Kept::default();
+        let read = database.begin_read().map_err(OpenError::damaged)?;
+        let tallies = read.open_table(TALLIES).map_err(OpenError::damaged)?;
+        for entry in tallies.iter().map_err(OpenError::damaged)? {
+            let (key, value) = entry.map_err(OpenError::damaged)?;
+            let (pod_uid, image) = key.value();
+            match decode(value.value(), pod_uid) {
+                Some(tally) => {
+                    let key = PullKey { pod_uid: pod_uid.into(), image: image.into() };
+                    kept.tallies.insert(key, tally);
+                }
+                None => kept.unreadable += 1,
+            }
+        }
+        let verdicts = read.open_table(VERDICTS).map_err(OpenError::damaged)?;
+        for entry in verdicts.iter().map_err(OpenError::damaged)? {
+            let (key, value) = entry.map_err(OpenError::damaged)?;
+            match decode(value.value(), key.value()) {
+                Some(record) => {
+                    kept.verdicts.insert(key.value().into(), record);
+                }
+                None => kept.unreadable += 1,
+            }
+        }
+        Ok((Self { database }, kept))
+    }
+
+    /// Stores a batch durably.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing of the batch is stored then.
+    pub fn commit(&self, batch: &Batch) -> Result<(), LedgerError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let write = self.database.begin_write().map_err(storage)?;
+        {
+            let mut table = write.open_table(TALLIES).map_err(storage)?;
+            for (key, tally) in &batch.tallies {
+                let key = (key.pod_uid.as_str(), key.image.as_str());
+                match tally {
+                    Some(tally) => drop(table.insert(key, &*encode(tally)?).map_err(storage)?),
+                    None => drop(table.remove(key).map_err(storage)?),
+                }
+            }
+            let mut table = write.open_table(VERDICTS).map_err(storage)?;
+            for (uid, verdict) in &batch.verdicts {
+                match verdict {
+                    Some(verdict) => {
+                        drop(table.insert(uid.as_str(), &*encode(verdict)?).map_err(storage)?);
+                    }
+                    None => drop(table.remove(uid.as_str()).map_err(storage)?),
+                }
+            }
+        }
+        write.commit().map_err(storage)
+    }
+
+    /// [`Ledger::commit`] on a thread of its own: a slow disk must not hold up the agent.
+    ///
+    /// # Errors
+    /// As [`Ledger::commit`].
+    pub async fn commit_off_thread(self: Arc<Self>, batch: Batch) -> Result<(), LedgerError> {
+        let commit = tokio::task::spawn_blocking(move || self.commit(&batch));
+        commit.await.unwrap_or_else(|error| Err(storage(redb::Error::Io(error.into()))))
+    }
+}
+
+fn encode(record: &impl Serialize) -> Result<Vec<u8>, LedgerError> {
+    serde_json::to_vec(record).map_err(|error| storage(redb::Error::Io(error.into())))
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8], pod_uid: &str) -> Option<T> {
+    serde_json::from_slice(bytes)
+        .inspect_err(
+            |error| tracing::warn!(pod_uid, %error, "a ledger record is unreadable: skipped"),
+        )
+        .ok()
+}
+
+/// Why opening stopped, before it is known what that means for the caller.
+enum OpenError {
+    InUse,
+    Newer(u64),
+    Io(io::Error),
+    Damaged(redb::Error),
+}
+
+impl OpenError {
+    fn damaged(error: impl Into<redb::Error>) -> Self {
+        match error.into() {
+            redb::Error::Io(error) => Self::Io(error),
+            error => Self::Damaged(error),
+        }
+    }
+
+    fn fatal(self, path: &Path, dir: &Path) -> LedgerError {
+        match self {
+            Self::InUse => LedgerError::InUse { path: path.into() },
+            Self::Newer(found) => LedgerError::Newer { path: path.into(), found },
+            Self::Io(source) => LedgerError::Folder { dir: dir.into(), source },
+            Self::Damaged(error) => storage(error),
+        }
+    }
+}
+
+impl From<DatabaseError> for OpenError {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::DatabaseAlreadyOpen => Self::InUse,
+            DatabaseError::Storage(redb::StorageError::Io(error))
+                if error.kind() != io::ErrorKind::InvalidData =>
+            {
+                Self::Io(error)
+            }
+            error => Self::Damaged(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -1,0 +1,111 @@
+use std::io::Write as _;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::{attempts::Stage, config::Method, pods::Trouble};
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+fn key(n: u32) -> PullKey {
+    PullKey { pod_uid: format!("uid-{n}"), image: "r/app:1".into() }
+}
+
+fn tally(attempts: u32) -> Tally {
+    Tally {
+        namespace: "ns".into(),
+        pod: "p".into(),
+        attempts,
+        first_attempt: now(),
+        last_attempt: now(),
+        trouble: Trouble { reason: "ErrImagePull".into(), message: "not found".into() },
+        stage: Stage::BackingOff,
+        image_was_present: Some(false),
+    }
+}
+
+fn open(dir: &TempDir) -> (Ledger, Kept) {
+    Ledger::open(dir.path(), now()).unwrap()
+}
+
+fn batch(n: u32, tally: Option<Tally>) -> Batch {
+    Batch { tallies: [(key(n), tally)].into(), verdicts: BTreeMap::new() }
+}
+
+#[test]
+fn what_was_committed_is_there_after_a_restart() {
+    let dir = TempDir::new().unwrap();
+    let verdict = VerdictRecord::new(key(1), tally(5), now(), Method::Status);
+    {
+        let (ledger, kept) = open(&dir);
+        assert!(kept.tallies.is_empty() && kept.verdicts.is_empty());
+        ledger.commit(&batch(1, Some(tally(3)))).unwrap();
+        ledger.commit(&batch(2, Some(tally(9)))).unwrap();
+        ledger.commit(&batch(2, None)).unwrap();
+        let mut with_verdict = Batch::default();
+        with_verdict.verdicts.insert("uid-1".into(), Some(verdict.clone()));
+        ledger.commit(&with_verdict).unwrap();
+    }
+    let (_, kept) = open(&dir);
+    assert_eq!(kept.tallies, [(key(1), tally(3))].into());
+    assert_eq!(kept.verdicts, [("uid-1".to_owned(), verdict)].into());
+    assert_eq!((kept.unreadable, kept.set_aside), (0, None));
+}
+
+#[test]
+fn a_second_agent_is_refused_with_a_sentence() {
+    let dir = TempDir::new().unwrap();
+    let _first = open(&dir);
+    let error = Ledger::open(dir.path(), now()).unwrap_err();
+    assert!(matches!(error, LedgerError::InUse { .. }));
+    assert!(error.to_string().contains("another pullfuse"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_ledger_is_set_aside_and_kept() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join(FILE), b"not a database at all".repeat(500)).unwrap();
+    let (ledger, kept) = open(&dir);
+    let aside = kept.set_aside.expect("the damaged file is kept");
+    assert!(std::fs::read(aside).unwrap().starts_with(b"not a database"));
+    ledger.commit(&batch(1, Some(tally(1)))).unwrap();
+}
+
+#[test]
+fn an_unreadable_record_costs_only_itself() {
+    let dir = TempDir::new().unwrap();
+    {
+        let (ledger, _) = open(&dir);
+        ledger.commit(&batch(1, Some(tally(3)))).unwrap();
+        let write = ledger.database.begin_write().unwrap();
+        write.open_table(TALLIES).unwrap().insert(("uid-2", "x"), &b"{]"[..]).unwrap();
+        write.commit().unwrap();
+    }
+    let (_, kept) = open(&dir);
+    assert_eq!((kept.tallies.len(), kept.unreadable), (1, 1));
+}
+
+#[test]
+fn a_newer_ledger_is_refused_and_left_as_it_is() {
+    let dir = TempDir::new().unwrap();
+    {
+        let (ledger, _) = open(&dir);
+        let write = ledger.database.begin_write().unwrap();
+        write.open_table(META).unwrap().insert("version", VERSION + 1).unwrap();
+        write.commit().unwrap();
+    }
+    let error = Ledger::open(dir.path(), now()).unwrap_err();
+    assert!(matches!(error, LedgerError::Newer { found: 2, .. }), "{error}");
+    assert!(dir.path().join(FILE).exists());
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"a file, not a folder").unwrap();
+    let dir = file.path().join("state");
+    let error = Ledger::open(&dir, now()).unwrap_err().to_string();
+    assert!(error.contains(dir.to_str().unwrap()) && error.contains("ledger.dir"), "{error}");
+}

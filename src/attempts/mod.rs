@@ -1,0 +1,216 @@
+//! Turns what pod status says about images into counted attempts per (pod UID, image).
+//!
+//! In: [`PodFacts`] and the time. Out: [`Change`]s for the ledger and the judge. Pure: the only
+//! I/O is in [`ledger`].
+
+pub mod ledger;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::pods::{ImageState, PodFacts, PodUid, Trouble};
+
+/// The kubelet's first and longest back-off, see `pkg/kubelet/kubelet.go` (`imageBackOffPeriod`,
+/// `MaxImageBackOff`).
+const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(10);
+const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(300);
+
+/// What attempts are counted by; the kubelet's back-off uses the same pair.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PullKey {
+    /// UID of the pod that needs the image.
+    pub pod_uid: PodUid,
+    /// The image as the pod's spec spells it.
+    pub image: String,
+}
+
+/// The failed attempts of one image in one pod since its last success.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod.
+    pub pod: String,
+    /// Counted attempts; 1 or more.
+    pub attempts: u32,
+    /// When the first of them was seen.
+    pub first_attempt: Timestamp,
+    /// When the last of them was seen.
+    pub last_attempt: Timestamp,
+    /// The kubelet's reason and text of the last of them.
+    pub trouble: Trouble,
+    /// What the status showed last.
+    pub stage: Stage,
+    /// Whether the node had the image at the first attempt; unknown without an answer of the
+    /// runtime.
+    pub image_was_present: Option<bool>,
+}
+
+impl Tally {
+    /// From the first to the last attempt.
+    pub fn span(&self) -> SignedDuration {
+        self.last_attempt.duration_since(self.first_attempt)
+    }
+}
+
+/// What the status showed last; an attempt is a step into [`Stage::Failed`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// The outcome of an attempt.
+    Failed,
+    /// A refusal that the kubelet repeats at every sync.
+    Refused,
+    /// Waiting before the next attempt.
+    BackingOff,
+}
+
+/// What an observation changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// One more attempt.
+    Counted(PullKey),
+    /// The stage moved; the count is as before.
+    Moved(PullKey),
+    /// The image was pulled after this many failed attempts; the count starts again.
+    Reset(PullKey, u32),
+    /// The pod is gone.
+    Forgotten(PullKey),
+}
+
+impl Change {
+    /// The tally it concerns.
+    pub fn key(&self) -> &PullKey {
+        match self {
+            Self::Counted(key) | Self::Moved(key) | Self::Reset(key, _) | Self::Forgotten(key) => {
+                key
+            }
+        }
+    }
+}
+
+/// All tallies of this node.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    tallies: BTreeMap<PullKey, Tally>,
+}
+
+impl Attempts {
+    /// Goes on from what the ledger kept.
+    pub fn new(tallies: BTreeMap<PullKey, Tally>) -> Self {
+        Self { tallies }
+    }
+
+    /// The tally of one image in one pod, if it has failed since its last success.
+    pub fn get(&self, key: &PullKey) -> Option<&Tally> {
+        self.tallies.get(key)
+    }
+
+    /// Every tally.
+    pub fn iter(&self) -> impl Iterator<Item = (&PullKey, &Tally)> {
+        self.tallies.iter()
+    }
+
+    /// Notes whether the runtime had the image when its first attempt failed.
+    pub fn set_image_was_present(&mut self, key: &PullKey, present: bool) -> Option<Change> {
+        let tally = self.tallies.get_mut(key)?;
+        tally.image_was_present = Some(present);
+        Some(Change::Moved(key.clone()))
+    }
+
+    /// Takes in a version of a pod.
+    pub fn observe(&mut self, pod: &PodFacts, now: Timestamp) -> Vec<Change> {
+        let change = |(image, state): (&String, &ImageState)| {
+            let key = PullKey { pod_uid: pod.uid.clone(), image: image.clone() };
+            self.step(key, pod, state, now)
+        };
+        pod.images.iter().filter_map(change).collect()
+    }
+
+    fn step(
+        &mut self,
+        key: PullKey,
+        pod: &PodFacts,
+        state: &ImageState,
+        now: Timestamp,
+    ) -> Option<Change> {
+        let (stage, trouble) = match state {
+            ImageState::Pulled => {
+                let tally = self.tallies.remove(&key)?;
+                return Some(Change::Reset(key, tally.attempts));
+            }
+            ImageState::Failed(trouble) => (Stage::Failed, trouble),
+            ImageState::Refused(trouble) => (Stage::Refused, trouble),
+            ImageState::BackingOff(_) => {
+                // The attempts before this one were not seen, so they are not counted.
+                let tally = self.tallies.get_mut(&key)?;
+                let moved = tally.stage != Stage::BackingOff;
+                tally.stage = Stage::BackingOff;
+                return moved.then_some(Change::Moved(key));
+            }
+        };
+        match self.tallies.get_mut(&key) {
+            Some(tally) if tally.stage == stage => None,
+            Some(tally) => {
+                tally.stage = stage;
+                tally.trouble = trouble.clone();
+                tally.attempts = tally.attempts.saturating_add(1);
+                tally.last_attempt = now;
+                Some(Change::Counted(key))
+            }
+            None => {
+                let tally = Tally {
+                    namespace: pod.namespace.clone(),
+                    pod: pod.name.clone(),
+                    attempts: 1,
+                    first_attempt: now,
+                    last_attempt: now,
+                    trouble: trouble.clone(),
+                    stage,
+                    image_was_present: None,
+                };
+                self.tallies.insert(key.clone(), tally);
+                Some(Change::Counted(key))
+            }
+        }
+    }
+
+    /// Counts refusals again that the status still shows after a whole back-off: the kubelet
+    /// repeats them at every sync and the status does not change, so pod status alone cannot tell
+    /// one from the next. Counting them on the schedule of a real pull keeps the limits' meaning.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (key, tally) in &mut self.tallies {
+            if recount_at(tally).is_some_and(|at| at <= now) {
+                tally.attempts = tally.attempts.saturating_add(1);
+                tally.last_attempt = now;
+                changes.push(Change::Counted(key.clone()));
+            }
+        }
+        changes
+    }
+
+    /// When [`Attempts::tick`] has something to do.
+    pub fn next_tick(&self) -> Option<Timestamp> {
+        self.tallies.values().filter_map(recount_at).min()
+    }
+
+    /// Drops the tallies of every pod for which `keep` is false.
+    pub fn retain(&mut self, keep: impl Fn(&PodUid) -> bool) -> Vec<Change> {
+        let gone = self.tallies.extract_if(.., |key, _| !keep(&key.pod_uid));
+        gone.map(|(key, _)| Change::Forgotten(key)).collect()
+    }
+}
+
+fn recount_at(tally: &Tally) -> Option<Timestamp> {
+    if tally.stage != Stage::Refused {
+        return None;
+    }
+    let doublings = tally.attempts.saturating_sub(1).min(8);
+    let back_off = (FIRST_BACK_OFF * (1 << doublings)).min(LONGEST_BACK_OFF);
+    tally.last_attempt.checked_add(back_off).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! The node's TOML configuration: what may be written, its defaults, and what is refused.
+//!
+//! In: a file's text. Out: a [`Config`] that is valid as a whole. Touches only that file.
+
+mod endpoint;
+mod load;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+pub use endpoint::Endpoint;
+pub use load::{ConfigError, load, parse};
+
+/// Where the configuration is looked for unless the command line names another file.
+pub const DEFAULT_PATH: &str = "/etc/pullfuse/config.toml";
+
+/// The whole configuration. Every key has a default, so an empty file is valid.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Whether verdicts are carried out.
+    pub mode: Mode,
+    /// How the container runtime is found and watched.
+    pub runtime: Runtime,
+    /// How much a pod's image may fail before the pod is ended.
+    pub limits: Limits,
+    /// How a verdict is carried out.
+    pub act: Act,
+    /// Where metrics and health are served.
+    pub serve: Serve,
+    /// Where state is kept.
+    pub ledger: Ledger,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// Whether verdicts are carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Pods are failed.
+    #[default]
+    Enforce,
+    /// Verdicts are logged and counted; no pod is touched.
+    DryRun,
+}
+
+/// `[runtime]`: the container runtime of this node.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Runtime {
+    /// The CRI socket; `auto` tries the usual places of containerd and CRI-O.
+    pub endpoint: Endpoint,
+    /// How pulls are observed on the CRI socket.
+    pub capture: Capture,
+}
+
+/// How pulls are observed on the CRI socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Capture {
+    /// The best mode that this build and this node offer.
+    #[default]
+    Auto,
+    /// Not at all: attempts come from pod status.
+    Off,
+}
+
+/// `[limits]`: all must be reached before a pod is ended.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Counted attempts since the last success of the image in this pod; at least 1.
+    pub max_attempts: u32,
+    /// Time since the first of those attempts.
+    pub min_elapsed: SignedDuration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_attempts: 5, min_elapsed: SignedDuration::from_mins(1) }
+    }
+}
+
+/// `[act]`: how a verdict is carried out.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Act {
+    /// How a pod is ended.
+    pub method: Method,
+    /// How long a pod is watched after the write before the verdict counts as held.
+    pub verify_for: SignedDuration,
+    /// How often a verdict that the kubelet reverted is written again.
+    pub max_rewrites: u32,
+    /// Ask the runtime before each verdict whether the image has meanwhile arrived.
+    pub check_image: bool,
+}
+
+impl Default for Act {
+    fn default() -> Self {
+        Self {
+            method: Method::Status,
+            verify_for: SignedDuration::from_secs(30),
+            max_rewrites: 3,
+            check_image: true,
+        }
+    }
+}
+
+/// How a pod is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Write `phase=Failed` together with an annotation; needs `patch pods/status`.
+    #[default]
+    Status,
+    /// Write the condition, then `spec.activeDeadlineSeconds: 1`; also needs `patch pods`.
+    Deadline,
+}
+
+impl Method {
+    /// The name as the configuration and the metrics spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Deadline => "deadline",
+        }
+    }
+}
+
+/// `[serve]`: metrics and health.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Serve {
+    /// Address of `/metrics`, `/healthz` and `/readyz`.
+    pub address: SocketAddr,
+}
+
+impl Default for Serve {
+    fn default() -> Self {
+        Self { address: SocketAddr::from(([0, 0, 0, 0], 9460)) }
+    }
+}
+
+/// `[ledger]`: what survives a restart.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ledger {
+    /// Folder of the ledger file; created when missing.
+    pub dir: PathBuf,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("/var/lib/pullfuse") }
+    }
+}
+
+/// `[log]`: what is written to standard error.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// A filter such as `info` or `pullfuse=debug,kube=warn`.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Json }
+    }
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// One JSON object per line.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+}

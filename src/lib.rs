@@ -1,0 +1,29 @@
+//! A fuse on every Kubernetes node: ends pods whose image will never come.
+
+pub mod act;
+pub mod agent;
+pub mod api;
+pub mod attempts;
+pub mod cli;
+pub mod config;
+pub mod logging;
+pub mod pods;
+pub mod policy;
+pub mod runtime;
+pub mod serve;
+
+/// An error with all its causes, as one sentence.
+pub fn say(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        // Many errors already repeat their cause.
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,76 @@
+//! The pods of this node, as the API server knows them.
+//!
+//! In: a watch of `spec.nodeName`. Out: [`PodFacts`], the few fields that counting and judging
+//! need, and what each pod's status says about its images. Only [`watch`] does I/O.
+
+mod images;
+mod store;
+mod watch;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+
+pub use images::{ImageState, Trouble};
+pub use store::Pods;
+pub use watch::{PodEvent, watch};
+
+/// A pod's UID; unlike its name never used again.
+pub type PodUid = String;
+
+/// What pullfuse keeps of a pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodFacts {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: PodUid,
+    /// `metadata.resourceVersion` of the version these facts were read from.
+    pub resource_version: String,
+    /// `status.phase`; empty when not yet set.
+    pub phase: String,
+    /// `spec.restartPolicy`.
+    pub restart_policy: String,
+    /// `spec.priorityClassName`; empty when not set.
+    pub priority_class: String,
+    /// Whether the pod mirrors a static pod, which only a file on the node controls.
+    pub mirror: bool,
+    /// Whether `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+    /// Whether the pod carries a verdict of pullfuse.
+    pub judged: bool,
+    /// Each image that the status says something about.
+    pub images: BTreeMap<String, ImageState>,
+}
+
+impl PodFacts {
+    /// Reads the facts from an object; `None` when it lacks a name or UID, as no real pod does.
+    pub fn read(pod: &Pod) -> Option<Self> {
+        let meta = &pod.metadata;
+        let spec = pod.spec.as_ref()?;
+        let annotated =
+            |key: &str| meta.annotations.as_ref().is_some_and(|all| all.contains_key(key));
+        Some(Self {
+            namespace: meta.namespace.clone()?,
+            name: meta.name.clone()?,
+            uid: meta.uid.clone()?,
+            resource_version: meta.resource_version.clone()?,
+            phase: pod.status.as_ref().and_then(|s| s.phase.clone()).unwrap_or_default(),
+            // The API server's default.
+            restart_policy: spec.restart_policy.clone().unwrap_or_else(|| "Always".into()),
+            priority_class: spec.priority_class_name.clone().unwrap_or_default(),
+            // Set by the kubelet, see ConfigMirrorAnnotationKey in its pod types.
+            mirror: annotated("kubernetes.io/config.mirror"),
+            deleting: meta.deletion_timestamp.is_some(),
+            judged: annotated(crate::act::VERDICT_ANNOTATION),
+            images: images::read(pod),
+        })
+    }
+
+    /// `namespace/name`, as people write it.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}

@@ -1,0 +1,135 @@
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use prometheus_client::{
+    metrics::{family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// The agent's loop turns at least every few seconds; after this long it is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+
+/// How a part of the agent is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// It has not worked yet; the agent is not ready until it has.
+    Starting(String),
+    /// It works.
+    Good(String),
+    /// It worked or is not needed for the rest; the text says what is lost.
+    Degraded(String),
+}
+
+/// The health of all parts; clones share one state.
+#[derive(Debug, Clone)]
+pub struct Health {
+    state: Arc<Mutex<State>>,
+    degraded: Family<Vec<(&'static str, &'static str)>, Gauge>,
+}
+
+#[derive(Debug)]
+struct State {
+    parts: BTreeMap<&'static str, Condition>,
+    last_turn: Instant,
+}
+
+impl Health {
+    /// Health of the given parts, none of which has worked yet.
+    pub fn new(registry: &mut Registry, parts: &[&'static str]) -> Self {
+        let degraded = Family::default();
+        registry.register(
+            "degraded",
+            "Parts of the agent that do not work now (1) or do (0)",
+            degraded.clone(),
+        );
+        let parts =
+            parts.iter().map(|part| (*part, Condition::Starting("has not begun".into()))).collect();
+        let state = State { parts, last_turn: Instant::now() };
+        Self { state: Arc::new(Mutex::new(state)), degraded }
+    }
+
+    /// Notes how a part is doing, and logs it when that is news.
+    pub fn set(&self, part: &'static str, condition: Condition) {
+        let mut state = self.lock();
+        // A part that has worked before and fails now leaves the agent ready.
+        let condition = match (state.parts.get(part), condition) {
+            (Some(Condition::Good(_) | Condition::Degraded(_)), Condition::Starting(why)) => {
+                Condition::Degraded(why)
+            }
+            (_, condition) => condition,
+        };
+        if state.parts.get(part) == Some(&condition) {
+            return;
+        }
+        match &condition {
+            Condition::Good(what) => tracing::info!(part, "{what}"),
+            Condition::Starting(why) | Condition::Degraded(why) => tracing::warn!(part, "{why}"),
+        }
+        let bad = !matches!(condition, Condition::Good(_));
+        self.degraded.get_or_create(&vec![("part", part)]).set(bad.into());
+        state.parts.insert(part, condition);
+    }
+
+    /// Notes that the agent's loop turned.
+    pub fn turned(&self) {
+        self.lock().last_turn = Instant::now();
+    }
+
+    /// Whether the agent's loop turns.
+    pub fn alive(&self) -> bool {
+        self.lock().last_turn.elapsed() < STUCK_AFTER
+    }
+
+    /// Whether every part has worked.
+    pub fn ready(&self) -> bool {
+        !self.lock().parts.values().any(|c| matches!(c, Condition::Starting(_)))
+    }
+
+    /// A line per part.
+    pub fn report(&self) -> String {
+        let mut report = String::new();
+        for (part, condition) in &self.lock().parts {
+            let (word, text) = match condition {
+                Condition::Starting(text) => ("not ready", text),
+                Condition::Good(text) => ("ok", text),
+                Condition::Degraded(text) => ("degraded", text),
+            };
+            // Writing to a String cannot fail.
+            let _ = writeln!(report, "{part}: {word}: {text}");
+        }
+        report
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change is one assignment, so a panic elsewhere leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn health() -> Health {
+        Health::new(&mut Registry::default(), &["pods", "runtime"])
+    }
+
+    #[test]
+    fn ready_once_every_part_has_worked_and_still_when_one_fails_later() {
+        let health = health();
+        assert!(!health.ready());
+        health.set("pods", Condition::Good("5 pods".into()));
+        health.set("runtime", Condition::Starting("no socket".into()));
+        assert!(!health.ready());
+        assert_eq!(health.report(), "pods: ok: 5 pods\nruntime: not ready: no socket\n");
+        health.set("runtime", Condition::Good("containerd".into()));
+        assert!(health.ready());
+        health.set("pods", Condition::Starting("API server away".into()));
+        assert!(health.ready());
+        assert!(health.report().contains("pods: degraded: API server away"));
+    }
+}
