@@ -108,6 +108,7 @@ build_pause() {
     printf '#include <unistd.h>\nint main(void) { for (;;) pause(); }\n' >pause.c
     gcc -static -Os -s -o bin/pause pause.c
 }
+build_fine() { gcc -static -Os -s -Wall -Werror -o bin/fine "$here/fine.c"; }
 
 command -v go >/dev/null || die "Go is missing: install Go 1.26 or newer and put it on PATH"
 command -v gcc >/dev/null || die "gcc is missing: apt-get install gcc libc6-dev"
@@ -118,6 +119,7 @@ part registry "$(lock_of registry)" build_registry
 part containerd "$(lock_of containerd)" build_containerd
 part debian "$debian_key" build_debian
 part pause 1 build_pause
+part fine "$(sha256sum <"$here/fine.c" | cut -c1-12)" build_fine
 part kubernetes "$(lock_of kubernetes)" build_kubernetes
 part kubelet-1.33 "$(lock_of kubelet-1.33)" build_kubelet_133
 

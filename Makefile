@@ -1,0 +1,47 @@
+# On a fresh Debian machine, as root: `make demo` and `make test` do everything.
+SHELL := /bin/bash
+CACHE := $(or $(PULLFUSE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pullfuse)
+RIG   := target/debug/rig
+
+.PHONY: help demo test lint rig rig-stop image clean
+
+help:
+	@echo 'make demo      show the main job on a real node (sets up what is missing)'
+	@echo 'make test      run every check and test (sets up what is missing)'
+	@echo 'make lint      formatting, clippy, licences, scripts'
+	@echo 'make rig       start a node to play with; make rig-stop ends it'
+	@echo 'make image     build the container image: make image TO=docker://registry/pullfuse:tag'
+
+demo:
+	tests/setup.sh demo
+	cargo build --package pullfuse-rig
+	$(RIG) build
+	tests/demo.sh
+
+test: 
+	tests/setup.sh test
+	$(MAKE) --no-print-directory lint
+	cargo build --workspace --all-targets
+	$(RIG) build
+	cargo test --workspace
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(CACHE)/tools/bin/cargo-deny --log-level error check licenses bans sources
+	git ls-files '*.sh' .ci/run | xargs shellcheck
+
+rig:
+	tests/setup.sh demo
+	cargo build --package pullfuse-rig
+	$(RIG) build
+	$(RIG) start --name dev
+
+rig-stop:
+	$(RIG) stop --name dev
+
+image:
+	daemonset/image.sh $(or $(TO),oci-archive:target/pullfuse.tar)
+
+clean:
+	cargo clean

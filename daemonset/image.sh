@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Builds the static binary and the image, and stores the image.
+#
+# Usage: image.sh DESTINATION    such as docker://registry.example.com/pullfuse:dev or
+#                                oci-archive:pullfuse.tar; a registry on loopback may be plain HTTP
+set -euo pipefail
+destination=${1:?usage: image.sh DESTINATION}
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+command -v buildah >/dev/null || { echo "buildah is missing: apt-get install buildah" >&2; exit 69; }
+
+# glibc is linked in: the image has no other file than the binary.
+target=$(rustc -vV | sed -n 's/^host: //p')
+RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --quiet --target "$target"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cp "${CARGO_TARGET_DIR:-target}/$target/release/pullfuse" "$work/pullfuse"
+
+# A store of its own with the plainest driver: works without an engine, in a container, as any user.
+buildah() { command buildah --root "$work/store" --runroot "$work/run" --storage-driver vfs "$@"; }
+buildah bud --quiet --isolation chroot --file daemonset/Dockerfile --tag pullfuse "$work"
+case $destination in
+docker://127.0.0.1:*) buildah push --quiet --tls-verify=false pullfuse "$destination" ;;
+*) buildah push --quiet pullfuse "$destination" ;;
+esac

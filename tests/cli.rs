@@ -1,0 +1,105 @@
+//! The command line without a cluster: every wrong input is a sentence and an exit code.
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
+#![allow(missing_docs, reason = "nobody links to a test")]
+
+use std::{net::TcpListener, path::Path};
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// Runs pullfuse away from any cluster; returns exit code and standard error.
+fn pullfuse(args: &[&str], kubeconfig: Option<&Path>) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pullfuse"));
+    command.args(args).env_clear().timeout(std::time::Duration::from_secs(60));
+    command.env("KUBECONFIG", kubeconfig.unwrap_or(Path::new("/nonexistent/kubeconfig")));
+    let output = command.output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(!errors.contains("panicked"), "{errors}");
+    (output.status.code().unwrap(), errors)
+}
+
+fn config(dir: &TempDir, text: &str) -> String {
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn run(config: &str, kubeconfig: Option<&Path>) -> (i32, String) {
+    pullfuse(&["run", "--config", config, "--node-name", "node-a"], kubeconfig)
+}
+
+/// A kubeconfig of a cluster that nobody serves.
+fn kubeconfig(dir: &TempDir) -> std::path::PathBuf {
+    let path = dir.path().join("kubeconfig");
+    let text = "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+        contexts: [{name: c, context: {cluster: c, user: u}}]\n\
+        clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+        users: [{name: u, user: {token: x}}]\n";
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn a_bad_configuration_names_file_key_and_line_and_exits_with_1() {
+    let dir = TempDir::new().unwrap();
+    let file = config(&dir, "mode = \"enforce\"\n[limits]\nmax_attemps = 3\n");
+    for args in [&["check", &file][..], &["run", "--config", &file, "--node-name", "n"]] {
+        let (code, errors) = pullfuse(args, None);
+        assert_eq!(code, 1, "{errors}");
+        for words in [file.as_str(), "line 3", "max_attemps", "max_attempts"] {
+            assert!(errors.contains(words), "lacks {words}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_configuration_exits_with_1() {
+    let (code, errors) = pullfuse(&["check", "/nonexistent.toml"], None);
+    assert_eq!(code, 1);
+    assert!(errors.contains("/nonexistent.toml"), "{errors}");
+}
+
+#[test]
+fn the_shipped_configuration_is_fine() {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/daemonset/config.toml");
+    let (code, errors) = pullfuse(&["check", shipped], None);
+    assert_eq!((code, errors.as_str()), (0, ""));
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for args in [&["blow"][..], &["run", "--node-name"], &["run", "--config", "x"], &[]] {
+        assert_eq!(pullfuse(args, None).0, 2, "{args:?}");
+    }
+}
+
+#[test]
+fn no_cluster_at_all_exits_with_69() {
+    let dir = TempDir::new().unwrap();
+    let (code, errors) = run(&config(&dir, ""), None);
+    assert_eq!(code, 69, "{errors}");
+    assert!(errors.contains("KUBECONFIG") && errors.contains("ServiceAccount"), "{errors}");
+}
+
+#[test]
+fn an_unusable_ledger_folder_exits_with_69() {
+    let dir = TempDir::new().unwrap();
+    let file = config(&dir, "[ledger]\ndir = \"/dev/null/ledger\"\n");
+    let (code, errors) = run(&file, Some(&kubeconfig(&dir)));
+    assert_eq!(code, 69, "{errors}");
+    assert!(errors.contains("/dev/null/ledger") && errors.contains("ledger.dir"), "{errors}");
+}
+
+#[test]
+fn a_taken_address_exits_with_69() {
+    let dir = TempDir::new().unwrap();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap();
+    let text = format!(
+        "[serve]\naddress = \"{taken}\"\n[ledger]\ndir = \"{}\"\n",
+        dir.path().join("state").display()
+    );
+    let (code, errors) = run(&config(&dir, &text), Some(&kubeconfig(&dir)));
+    assert_eq!(code, 69, "{errors}");
+    assert!(errors.contains(&taken.to_string()) && errors.contains("serve.address"), "{errors}");
+}

@@ -1,0 +1,143 @@
+//! Verdicts hold, at whatever moment of the kubelet's back-off they fall.
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api,
+    api::{ListParams, Patch, PatchParams},
+};
+use libtest_mimic::Trial;
+use pullfuse_rig::Options;
+use serde_json::{Value, json};
+
+use crate::support::{AgentOptions, Node, Waiting, missing_pod, phase, scenario};
+
+const PODS: usize = 40;
+/// The kubelet reverts within seconds; see the table in the README.
+const SETTLED: Duration = Duration::from_secs(20);
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario("holding::forty_verdicts_at_random_moments_all_hold", || async {
+            forty_verdicts_hold(&*Node::one_attempt().await?).await
+        }),
+        scenario("holding::a_plain_status_patch_is_lost_in_part", plain_patches_are_lost),
+        scenario("holding::the_deadline_ends_pods_too", the_deadline_ends_pods_too),
+    ]
+}
+
+/// Pods whose first attempts are spread over 20 s.
+async fn spread_pods(node: &Node, namespace: &str) -> anyhow::Result<()> {
+    node.rig.namespace(namespace).await?;
+    for number in 0..PODS {
+        let pod = missing_pod(namespace, &format!("p{number}"), json!({}));
+        node.rig.apply(&pod).await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    Ok(())
+}
+
+fn names() -> impl Iterator<Item = String> {
+    (0..PODS).map(|number| format!("p{number}"))
+}
+
+async fn phases(pods: &Api<Pod>) -> anyhow::Result<Vec<String>> {
+    let all = pods.list(&ListParams::default()).await?.items;
+    Ok(all.iter().map(|pod| phase(pod).to_owned()).collect())
+}
+
+async fn forty_verdicts_hold(node: &Node) -> anyhow::Result<()> {
+    let namespace = "forty";
+    spread_pods(node, namespace).await?;
+    let failed = |name: String| async move {
+        node.wait_pod(namespace, &name, "it is Failed", |pod| phase(pod) == "Failed").await
+    };
+    stream::iter(names()).map(failed).buffer_unordered(PODS).try_collect::<Vec<_>>().await?;
+    tokio::time::sleep(SETTLED).await;
+    let pods = node.pods(namespace);
+    assert_eq!(phases(&pods).await?, vec!["Failed"; PODS]);
+    // The audit log knows of reverts that were mended later: there were none.
+    let reverted = reverted(node, namespace)?;
+    assert!(reverted.is_empty(), "the kubelet took these back for a while: {reverted:?}");
+    for name in names() {
+        assert_eq!(node.good_writes_to(namespace, &name)?, 1, "writes to {name}");
+    }
+    Ok(())
+}
+
+/// Pods that the kubelet set to Pending after somebody had set them to Failed.
+fn reverted(node: &Node, namespace: &str) -> anyhow::Result<BTreeSet<String>> {
+    let mut failed = BTreeSet::new();
+    let mut reverted = BTreeSet::new();
+    for entry in node.rig.audit()? {
+        let object = &entry["objectRef"];
+        if object["namespace"] != namespace || object["subresource"] != "status" {
+            continue;
+        }
+        let name = object["name"].as_str().unwrap_or_default().to_owned();
+        match entry["responseObject"]["status"]["phase"].as_str() {
+            Some("Failed") => drop(failed.insert(name)),
+            Some("Pending") if failed.contains(&name) => drop(reverted.insert(name)),
+            _ => {}
+        }
+    }
+    Ok(reverted)
+}
+
+/// The comparison: the same pods, the phase written without an annotation. If this ever loses no
+/// pod, kubelets have changed and the annotation may have become unnecessary.
+async fn plain_patches_are_lost() -> anyhow::Result<()> {
+    let node = Node::start(Options::default(), None).await?;
+    let namespace = "plain";
+    spread_pods(&node, namespace).await?;
+    let pods = node.pods(namespace);
+    let written = AtomicUsize::new(0);
+    let plain = |name: String| {
+        let (pods, written) = (&pods, &written);
+        async move {
+            let body = json!({ "status": { "phase": "Failed" } });
+            let patch = Patch::Strategic(body);
+            pods.patch_status(&name, &PatchParams::default(), &patch).await?;
+            written.fetch_add(1, Ordering::Relaxed);
+            anyhow::Ok(())
+        }
+    };
+    let stuck = |pod: &Pod| pod.waits_for("ErrImagePull") || pod.waits_for("ImagePullBackOff");
+    node.wait_pod(namespace, "p39", "it is stuck", stuck).await?;
+    stream::iter(names()).map(plain).buffer_unordered(8).try_collect::<Vec<_>>().await?;
+    assert_eq!(written.into_inner(), PODS);
+    tokio::time::sleep(SETTLED).await;
+    let lost = phases(&pods).await?.iter().filter(|phase| *phase != "Failed").count();
+    println!("a plain status patch: {lost} of {PODS} pods went back to Pending");
+    assert!(lost > 0, "every plain patch held");
+    Ok(())
+}
+
+async fn the_deadline_ends_pods_too() -> anyhow::Result<()> {
+    let agent = AgentOptions::new(
+        "[limits]\nmax_attempts = 2\nmin_elapsed = \"5s\"\n[act]\nmethod = \"deadline\"\n",
+    );
+    let node = Node::start(Options::default(), Some(agent.clone())).await?;
+    node.rig.namespace("deadline").await?;
+
+    // Without the right nothing is ended, and the agent says what is missing.
+    node.rig.apply(&missing_pod("deadline", "early", json!({}))).await?;
+    node.until_logged(&agent, &["held back", "forbidden", "RBAC"]).await?;
+    assert_eq!(phase(&node.pods("deadline").get("early").await?), "Pending");
+
+    let rights = std::fs::read_to_string(crate::support::shipped("components/deadline/rbac.yaml"))?;
+    node.rig.apply(&rights).await?;
+    let pod = node.wait_pod("deadline", "early", "it is Failed", |p| phase(p) == "Failed").await?;
+    let status = pod.status.as_ref().unwrap();
+    assert_eq!(status.reason.as_deref(), Some("DeadlineExceeded"));
+    assert!(crate::support::condition(&pod, "pullfuse.io/ImagePullFailed").is_some());
+    let spec = serde_json::to_value(&pod.spec)?;
+    assert_eq!(spec["activeDeadlineSeconds"], Value::from(1));
+    node.until_logged(&agent, &["verdict ended", "held"]).await
+}

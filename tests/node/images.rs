@@ -1,0 +1,125 @@
+//! Which image failed, and images that come after all.
+
+use k8s_openapi::api::core::v1::Pod;
+use libtest_mimic::Trial;
+use pullfuse_rig::{FINE_IMAGE, images::Image, port};
+use serde_json::{Value, json};
+
+use crate::support::{AgentOptions, Node, Waiting, condition, missing_pod, phase, scenario};
+
+/// An image that does not exist.
+const MISSING: &str = "127.0.0.1:5000/role:nosuch";
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        scenario("images::an_image_pushed_after_the_first_attempt_runs", an_image_that_comes),
+        scenario("images::an_image_that_arrived_stops_the_verdict", an_image_that_arrived),
+        role("init_container", || {
+            json!({ "initContainers": [{ "name": "i", "image": MISSING }],
+                    "containers": [{ "name": "c", "image": FINE_IMAGE }] })
+        }),
+        role("sidecar", || {
+            json!({ "initContainers": [{ "name": "i", "image": MISSING, "restartPolicy": "Always" }],
+                    "containers": [{ "name": "c", "image": FINE_IMAGE }] })
+        }),
+        role("one_of_several_containers", || {
+            json!({ "containers": [{ "name": "good", "image": FINE_IMAGE },
+                                   { "name": "bad", "image": MISSING }] })
+        }),
+        role("image_volume", || {
+            json!({ "containers": [{ "name": "c", "image": FINE_IMAGE,
+                        "volumeMounts": [{ "name": "v", "mountPath": "/v" }] }],
+                    "volumes": [{ "name": "v", "image": { "reference": MISSING } }] })
+        }),
+        role("restart_policy_on_failure", || {
+            json!({ "restartPolicy": "OnFailure",
+                    "containers": [{ "name": "c", "image": MISSING }] })
+        }),
+        refusal("InvalidImageName", || json!([{ "name": "c", "image": "Not A Name" }])),
+        refusal(
+            "ErrImageNeverPull",
+            || json!([{ "name": "c", "image": MISSING, "imagePullPolicy": "Never" }]),
+        ),
+    ]
+}
+
+/// Wherever in the pod the missing image stands, the verdict names it.
+fn role(name: &'static str, spec: fn() -> Value) -> Trial {
+    scenario(&format!("images::a_missing_image_ends_the_pod::{name}"), move || async move {
+        let node = Node::core().await?;
+        let namespace = format!("role-{}", name.replace('_', "-"));
+        node.rig.namespace(&namespace).await?;
+        node.rig.apply(&missing_pod(&namespace, "p", spec())).await?;
+        let pod = ended(&node, &namespace).await?;
+        assert!(message(&pod).contains(&format!("\"{MISSING}\"")), "{}", message(&pod));
+        Ok(())
+    })
+}
+
+/// What the kubelet refuses without asking the runtime is counted on the kubelet's schedule.
+fn refusal(reason: &'static str, containers: fn() -> Value) -> Trial {
+    scenario(&format!("images::a_refused_image_ends_the_pod::{reason}"), move || async move {
+        let node = Node::core().await?;
+        let namespace = format!("refused-{}", reason.to_lowercase());
+        node.rig.namespace(&namespace).await?;
+        let spec = json!({ "containers": containers() });
+        node.rig.apply(&missing_pod(&namespace, "p", spec)).await?;
+        let pod = ended(&node, &namespace).await?;
+        for words in [reason, "2 failed attempts in 10s"] {
+            assert!(message(&pod).contains(words), "lacks {words}: {}", message(&pod));
+        }
+        Ok(())
+    })
+}
+
+async fn ended(node: &Node, namespace: &str) -> anyhow::Result<Pod> {
+    let pod = node.wait_pod(namespace, "p", "it is Failed", |pod| phase(pod) == "Failed").await?;
+    assert!(condition(&pod, "pullfuse.io/ImagePullFailed").is_some(), "failed by someone else");
+    Ok(pod)
+}
+
+fn message(pod: &Pod) -> &str {
+    pod.status.as_ref().and_then(|s| s.message.as_deref()).unwrap_or_default()
+}
+
+async fn push_fine(node: &Node, reference: &str) -> anyhow::Result<()> {
+    let registry = node.rig.host_address(port::REGISTRY).await?;
+    let image = Image::program("fine", &node.rig.parts().join("bin/pause"))?;
+    pullfuse_rig::images::push(registry, reference, &image).await
+}
+
+async fn an_image_that_comes() -> anyhow::Result<()> {
+    let node = Node::core().await?;
+    node.rig.namespace("comes").await?;
+    let spec = json!({ "containers": [{ "name": "c", "image": "127.0.0.1:5000/comes:1" }] });
+    node.rig.apply(&missing_pod("comes", "p", spec)).await?;
+    node.wait_pod("comes", "p", "it failed once", |pod| pod.waits_for("ErrImagePull")).await?;
+    push_fine(&node, "comes:1").await?;
+    node.wait_pod("comes", "p", "it runs", |pod| phase(pod) == "Running").await?;
+    let agent = AgentOptions::two_attempts();
+    node.until_logged(&agent, &["the count starts again", "127.0.0.1:5000/comes:1"]).await?;
+    assert_eq!(node.writes_to("comes", "p")?.len(), 0, "a healthy pod was written to");
+    Ok(())
+}
+
+/// The image comes to the node by another pod while this one still waits for its next attempt.
+async fn an_image_that_arrived() -> anyhow::Result<()> {
+    let node = Node::one_attempt().await?;
+    node.rig.namespace("arrives").await?;
+    let image = json!({ "containers": [{ "name": "c", "image": "127.0.0.1:5000/arrives:1" }] });
+    node.rig.apply(&missing_pod("arrives", "first", image.clone())).await?;
+    let agent = AgentOptions::one_attempt("30s");
+    // The kubelet's second attempt is at about 15 s, its third not before 31 s; the verdict is due
+    // at 30 s.
+    let second = |pod: &Pod| pod.waits_for("ImagePullBackOff");
+    node.wait_pod("arrives", "first", "it failed once", |p| p.waits_for("ErrImagePull")).await?;
+    node.wait_pod("arrives", "first", "it backs off", second).await?;
+    node.wait_pod("arrives", "first", "it failed again", |p| p.waits_for("ErrImagePull")).await?;
+    push_fine(&node, "arrives:1").await?;
+    node.rig.apply(&missing_pod("arrives", "second", image)).await?;
+    node.wait_pod("arrives", "second", "it runs", |pod| phase(pod) == "Running").await?;
+    node.wait_pod("arrives", "first", "it runs", |pod| phase(pod) == "Running").await?;
+    node.until_logged(&agent, &["verdict ended", "arrives:1", "image_arrived"]).await?;
+    assert_eq!(node.writes_to("arrives", "first")?.len(), 0, "a healthy pod was written to");
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! pullfuse on real nodes: kubelet, containerd, API server, controllers and registry of the rig.
+//!
+//! Most scenarios share a node, each in a namespace of its own, since they mostly wait for the
+//! kubelet's back-off. Nodes are made by the first scenario that needs them and stopped after the
+//! last one.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
+#![allow(missing_docs, unreachable_pub, reason = "nobody links to a test")]
+
+mod support;
+
+mod bystanders;
+mod daemonset;
+mod holding;
+mod images;
+mod jobs;
+mod outages;
+mod preconditions;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+/// Scenarios at the same time; they wait far more than they work.
+const AT_ONCE: usize = 8;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(AT_ONCE);
+    let trials: Vec<Trial> = [
+        holding::trials(),
+        daemonset::trials(),
+        outages::trials(),
+        jobs::trials(),
+        images::trials(),
+        bystanders::trials(),
+        preconditions::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    support::stop_nodes();
+    conclusion.exit_code()
+}

@@ -1,0 +1,164 @@
+use std::{fs, path::PathBuf};
+
+use anyhow::Context;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::{Api, api::PostParams, config::Kubeconfig};
+use pullfuse_rig::{NODE, Program};
+use serde_json::json;
+
+use super::{LONG, Node};
+
+/// A ServiceAccount of the namespace `pullfuse` that has no rights at all.
+pub const NO_RIGHTS: &str = "no-rights";
+
+/// An agent that runs beside the kubelet, as a program of the node.
+#[derive(Clone)]
+pub struct AgentOptions {
+    /// Its program name on the rig.
+    pub name: String,
+    /// Port of its metrics, on the node's loopback.
+    pub port: u16,
+    /// Its configuration, without `[serve]`, `[ledger]` and `[log]`.
+    pub config: String,
+    /// The ServiceAccount whose token it shows.
+    pub account: String,
+    /// What it is told its node is.
+    pub node: String,
+    /// Folder of its ledger.
+    pub ledger: String,
+    /// An API server instead of the rig's.
+    pub server: Option<String>,
+}
+
+impl AgentOptions {
+    pub fn new(config: &str) -> Self {
+        Self {
+            name: "pullfuse".into(),
+            port: 9460,
+            config: config.into(),
+            account: "pullfuse".into(),
+            node: NODE.into(),
+            ledger: "/var/lib/pullfuse".into(),
+            server: None,
+        }
+    }
+
+    pub fn attempts(attempts: u32, min_elapsed: &str) -> Self {
+        Self::new(&format!(
+            "[limits]\nmax_attempts = {attempts}\nmin_elapsed = \"{min_elapsed}\"\n"
+        ))
+    }
+
+    pub fn two_attempts() -> Self {
+        Self::attempts(2, "5s")
+    }
+
+    pub fn one_attempt(min_elapsed: &str) -> Self {
+        Self::attempts(1, min_elapsed)
+    }
+
+    /// A further agent on a node that has one.
+    pub fn beside(mut self, name: &str, port: u16) -> Self {
+        self.name = name.into();
+        self.port = port;
+        self.ledger = format!("/var/lib/{name}");
+        self
+    }
+}
+
+impl Node {
+    /// Starts an agent and waits until it is ready.
+    pub async fn start_agent(&self, agent: &AgentOptions) -> anyhow::Result<()> {
+        self.spawn_agent(agent).await?;
+        self.until_readyz(agent, |status, _| status == 200).await.map(drop)
+    }
+
+    /// Starts an agent.
+    pub async fn spawn_agent(&self, agent: &AgentOptions) -> anyhow::Result<()> {
+        let kubeconfig = self.kubeconfig_of(agent).await?;
+        let config = self.rig.folder().join("config").join(format!("{}.toml", agent.name));
+        let text = format!(
+            "{}\n[serve]\naddress = \"127.0.0.1:{}\"\n[ledger]\ndir = \"{}\"\n\
+             [log]\nlevel = \"pullfuse=debug,info\"\n",
+            agent.config, agent.port, agent.ledger
+        );
+        fs::write(&config, text)?;
+        let argv = [
+            env!("CARGO_BIN_EXE_pullfuse"),
+            "run",
+            "--config",
+            config.to_str().context("an odd path")?,
+            "--node-name",
+            &agent.node,
+        ];
+        let program = Program::new(agent.name.as_str(), argv)
+            .env("KUBECONFIG", kubeconfig.to_str().context("an odd path")?);
+        self.rig.spawn(program).await
+    }
+
+    /// A kubeconfig with a token of the agent's ServiceAccount, which is made if it does not exist.
+    async fn kubeconfig_of(&self, agent: &AgentOptions) -> anyhow::Result<PathBuf> {
+        let account = agent.account.as_str();
+        let accounts = Api::<ServiceAccount>::namespaced(self.rig.client(), "pullfuse");
+        if accounts.get_opt(account).await?.is_none() {
+            let new = serde_json::from_value(json!({ "metadata": { "name": account } }))?;
+            accounts.create(&PostParams::default(), &new).await?;
+        }
+        let token = self.rig.service_account_token("pullfuse", account, None).await?;
+        let mut kubeconfig = Kubeconfig::read_from(self.rig.inner_kubeconfig())?;
+        let user = kubeconfig.auth_infos.first_mut().and_then(|user| user.auth_info.as_mut());
+        user.context("a kubeconfig without a user")?.token = Some(token.into());
+        if let Some(server) = &agent.server {
+            let cluster = kubeconfig.clusters.first_mut().and_then(|c| c.cluster.as_mut());
+            cluster.context("a kubeconfig without a cluster")?.server = Some(server.clone());
+        }
+        let path = self.rig.folder().join("config").join(format!("{}.kubeconfig", agent.name));
+        fs::write(&path, serde_json::to_vec(&kubeconfig)?)?;
+        Ok(path)
+    }
+
+    /// Asks `/readyz` until the answer is as it should be, and returns it.
+    pub async fn until_readyz(
+        &self,
+        agent: &AgentOptions,
+        good: impl Fn(u16, &str) -> bool,
+    ) -> anyhow::Result<String> {
+        let asking = async {
+            loop {
+                if let Ok((status, body)) = self.rig.http_get(agent.port, "/readyz").await
+                    && good(status, &body)
+                {
+                    return body;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            }
+        };
+        tokio::time::timeout(LONG, asking).await.with_context(|| {
+            format!("the agent's /readyz never said so; its log:\n{}", self.log_of(agent))
+        })
+    }
+
+    /// Waits until the agent's log has a line with all these words.
+    pub async fn until_logged(&self, agent: &AgentOptions, words: &[&str]) -> anyhow::Result<()> {
+        let looking = async {
+            let said = |line: &str| words.iter().all(|word| line.contains(word));
+            while !self.log_of(agent).lines().any(said) {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(LONG, looking).await.with_context(|| {
+            format!("the agent never logged {words:?}; its log:\n{}", self.log_of(agent))
+        })
+    }
+
+    pub fn log_of(&self, agent: &AgentOptions) -> String {
+        self.rig.log(&agent.name).unwrap_or_default()
+    }
+
+    /// The value of one series of the agent's metrics; 0 while it does not exist.
+    pub async fn metric(&self, agent: &AgentOptions, series: &str) -> anyhow::Result<f64> {
+        let text = self.rig.metrics(agent.port).await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        Ok(value.map_or(Ok(0.0), str::parse)?)
+    }
+}

@@ -1,0 +1,30 @@
+//! Nodes with an agent on them, and what scenarios ask of both.
+
+mod agent;
+mod cri;
+mod node;
+mod pods;
+
+use std::{future::Future, sync::LazyLock, time::Duration};
+
+use libtest_mimic::Trial;
+use tokio::runtime::Runtime;
+
+pub use agent::{AgentOptions, NO_RIGHTS};
+pub use cri::ready_sandboxes;
+pub use node::{Node, shipped, stop_nodes};
+pub use pods::{Waiting, condition, job_condition, missing_pod, phase};
+
+/// Longest wait for anything that a scenario expects: the machines are shared and slow at times.
+pub const LONG: Duration = Duration::from_secs(240);
+
+/// One runtime for all: nodes outlive the scenario that made them.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("no threads, no tests"));
+
+/// A scenario; an error or a panic fails it.
+pub fn scenario<F>(name: &str, run: impl FnOnce() -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    Trial::test(name, move || RUNTIME.block_on(run()).map_err(|error| format!("{error:?}").into()))
+}

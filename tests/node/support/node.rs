@@ -1,0 +1,134 @@
+use std::{fs, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use pullfuse_rig::{Containerd, Kubelet, Options, Rig};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::{AgentOptions, LONG};
+
+/// A node with an agent whose rights are those of `daemonset/`.
+pub struct Node {
+    pub rig: Rig,
+}
+
+impl Node {
+    /// A node of one's own.
+    pub async fn start(options: Options, agent: Option<AgentOptions>) -> anyhow::Result<Self> {
+        let node = Self::start_bare(options).await?;
+        node.install_rights().await?;
+        if let Some(agent) = agent {
+            node.start_agent(&agent).await?;
+        }
+        Ok(node)
+    }
+
+    /// A node with nothing of pullfuse on it.
+    pub async fn start_bare(options: Options) -> anyhow::Result<Self> {
+        Ok(Self { rig: Rig::start(options).await? })
+    }
+
+    /// Namespace, ServiceAccount and RBAC exactly as they ship.
+    async fn install_rights(&self) -> anyhow::Result<()> {
+        self.rig.namespace("pullfuse").await?;
+        let rbac = fs::read_to_string(shipped("rbac.yaml"))?;
+        let account = "kind: ServiceAccount\nmetadata:\n  name: pullfuse\n";
+        assert!(rbac.contains(account), "the ServiceAccount is expected without a namespace");
+        self.rig.apply(&rbac.replace(account, &format!("{account}  namespace: pullfuse\n"))).await
+    }
+
+    pub fn pods(&self, namespace: &str) -> Api<Pod> {
+        Api::namespaced(self.rig.client(), namespace)
+    }
+
+    /// Waits until a pod is as it should be, and returns it.
+    pub async fn wait_pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        what: &str,
+        condition: impl Fn(&Pod) -> bool,
+    ) -> anyhow::Result<Pod> {
+        let there = |pod: Option<&Pod>| pod.is_some_and(&condition);
+        let pod = self.rig.wait_for(namespace, name, LONG, what, there).await?;
+        pod.context("the pod is gone")
+    }
+
+    /// Every write to this pod, or its status, by the agent.
+    pub fn writes_to(&self, namespace: &str, pod: &str) -> anyhow::Result<Vec<Value>> {
+        let by_agent = |entry: &Value| {
+            let user = entry["user"]["username"].as_str().unwrap_or_default();
+            user.starts_with("system:serviceaccount:pullfuse:")
+                && entry["stage"] == "ResponseComplete"
+                && entry["objectRef"]["resource"] == "pods"
+                && entry["objectRef"]["namespace"] == namespace
+                && entry["objectRef"]["name"] == pod
+        };
+        Ok(self.rig.audit()?.into_iter().filter(by_agent).collect())
+    }
+
+    /// Those of the writes that the API server carried out.
+    pub fn good_writes_to(&self, namespace: &str, pod: &str) -> anyhow::Result<usize> {
+        let good = |entry: &Value| entry["responseStatus"]["code"] == json!(200);
+        Ok(self.writes_to(namespace, pod)?.iter().filter(|entry| good(entry)).count())
+    }
+}
+
+/// A file of `daemonset/`.
+pub fn shipped(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("daemonset").join(file)
+}
+
+/// A node that several scenarios use; made by the first.
+type Shared = Mutex<Option<Arc<Node>>>;
+static CORE: Shared = Mutex::const_new(None);
+static OLD_KUBELET: Shared = Mutex::const_new(None);
+static OLD_CONTAINERD: Shared = Mutex::const_new(None);
+static ONE_ATTEMPT: Shared = Mutex::const_new(None);
+
+impl Node {
+    /// The newest of everything; two attempts end a pod.
+    pub async fn core() -> anyhow::Result<Arc<Self>> {
+        shared(&CORE, Options::default(), AgentOptions::two_attempts()).await
+    }
+
+    /// The oldest kubelet that the API server supports; two attempts end a pod.
+    pub async fn old_kubelet() -> anyhow::Result<Arc<Self>> {
+        let options = Options { kubelet: Kubelet::V1_33, ..Options::default() };
+        shared(&OLD_KUBELET, options, AgentOptions::two_attempts()).await
+    }
+
+    /// Debian's containerd; two attempts end a pod.
+    pub async fn old_containerd() -> anyhow::Result<Arc<Self>> {
+        let options = Options { containerd: Containerd::V1_6, ..Options::default() };
+        shared(&OLD_CONTAINERD, options, AgentOptions::two_attempts()).await
+    }
+
+    /// One attempt and 30 s end a pod, so that the verdict falls anywhere in the back-off.
+    pub async fn one_attempt() -> anyhow::Result<Arc<Self>> {
+        shared(&ONE_ATTEMPT, Options::default(), AgentOptions::one_attempt("30s")).await
+    }
+}
+
+async fn shared(
+    shared: &Shared,
+    options: Options,
+    agent: AgentOptions,
+) -> anyhow::Result<Arc<Node>> {
+    let mut node = shared.lock().await;
+    if let Some(node) = &*node {
+        return Ok(Arc::clone(node));
+    }
+    let made = Arc::new(Node::start(options, Some(agent)).await?);
+    *node = Some(Arc::clone(&made));
+    Ok(made)
+}
+
+/// Stops the shared nodes.
+pub fn stop_nodes() {
+    for shared in [&CORE, &OLD_KUBELET, &OLD_CONTAINERD, &ONE_ATTEMPT] {
+        drop(shared.blocking_lock().take());
+    }
+}

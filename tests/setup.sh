@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what `make demo` and `make test` need and this Debian machine lacks.
+#
+# Usage: setup.sh [demo|test]    `test` adds what only the tests need
+set -euo pipefail
+cache=${PULLFUSE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pullfuse}
+deny_version=0.20.2
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 69; }
+
+[ "$(id -u)" = 0 ] || die "run this as root: a node needs namespaces, mounts and cgroups"
+
+# Debian's own Rust and Go are too old for this project, so they are not installed from there.
+for tool in cargo:'Rust 1.95 or newer, for example with rustup' go:'Go 1.26 or newer'; do
+    command -v "${tool%%:*}" >/dev/null || die "${tool%%:*} is missing: install ${tool#*:}, and put it on PATH"
+done
+
+# program:package, a program being a command or a file
+needed=(protoc:protobuf-compiler /usr/include/google/protobuf/empty.proto:libprotobuf-dev
+    gcc:gcc /usr/lib/x86_64-linux-gnu/libc.a:libc6-dev ip:iproute2 unshare:util-linux
+    nsenter:util-linux dpkg:dpkg flock:util-linux buildah:buildah)
+[ "${1:-test}" = demo ] || needed+=(shellcheck:shellcheck)
+packages=()
+for pair in "${needed[@]}"; do
+    program=${pair%%:*}
+    case $program in
+    /*) [ -e "${program/x86_64/$(uname -m)}" ] || packages+=("${pair#*:}") ;;
+    *) command -v "$program" >/dev/null || packages+=("${pair#*:}") ;;
+    esac
+done
+if [ ${#packages[@]} -gt 0 ]; then
+    say "installing ${packages[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq || die "apt-get update failed: the package registry is out of reach"
+    apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null ||
+        die "install these packages by hand: ${packages[*]}"
+fi
+# The rig's parts come from Debian's lists, which a fresh machine does not have.
+apt-cache show runc >/dev/null 2>&1 || apt-get update -qq
+
+if [ "${1:-test}" != demo ] && ! [ -x "$cache/tools/bin/cargo-deny" ]; then
+    say "building cargo-deny $deny_version (some minutes, once)"
+    cargo install --quiet --locked --root "$cache/tools" cargo-deny@$deny_version ||
+        die "cargo-deny could not be built: see above"
+fi
