@@ -14,9 +14,9 @@ help:
 
 demo:
 	tests/setup.sh demo
-	cargo build --package pullfuse-rig
+	cargo build --package pullfuse-rig --package pullfuse --example demo
 	$(RIG) build
-	tests/demo.sh
+	target/debug/examples/demo
 
 test: 
 	tests/setup.sh test

@@ -57,7 +57,8 @@ fn both_count_and_time_must_be_reached() {
 
 #[test]
 fn whoever_is_protected_is_left_alone_however_often_it_failed() {
-    let cases: [(Because, fn(&mut PodFacts)); 11] = [
+    type Protect = fn(&mut PodFacts);
+    let cases: [(Because, Protect); 11] = [
         (Because::MirrorPod, |p| p.mirror = true),
         (Because::ProtectedNamespace, |p| p.namespace = "kube-system".into()),
         (Because::ProtectedPriority, |p| p.priority_class = "system-node-critical".into()),

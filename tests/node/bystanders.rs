@@ -89,7 +89,7 @@ async fn dry_run_touches_nothing() -> anyhow::Result<()> {
     let mut agent = AgentOptions::two_attempts().beside("dry-run", 9461);
     agent.config = format!("mode = \"dry-run\"\n{}", agent.config);
     agent.account = "dry-run".into();
-    let mut rights = std::fs::read_to_string(crate::support::shipped("rbac.yaml"))?;
+    let mut rights = std::fs::read_to_string(crate::deploy::shipped("rbac.yaml"))?;
     rights = rights.replace("name: pullfuse\n", "name: dry-run\n");
     rights = rights.replace("  name: dry-run\n---", "  name: dry-run\n  namespace: pullfuse\n---");
     node.rig.apply(&rights).await?;

@@ -1,52 +1,25 @@
 //! The image and the manifests as they ship, run by the kubelet.
 
-use std::process::Command;
-
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use k8s_openapi::api::{apps::v1::DaemonSet, core::v1::Pod};
 use kube::api::{DeleteParams, ListParams};
 use libtest_mimic::Trial;
-use pullfuse_rig::{NODE, Options, port};
+use pullfuse_rig::{NODE, Options};
 use serde_json::json;
 
-use crate::support::{LONG, Node, Waiting, condition, missing_pod, phase, scenario, shipped};
+use crate::{
+    deploy,
+    support::{LONG, Node, Waiting, condition, missing_pod, phase, scenario},
+};
 
 pub fn trials() -> Vec<Trial> {
     vec![scenario("daemonset::the_shipped_image_and_manifests_do_the_job", does_the_job)]
 }
 
-fn run(command: &mut Command) -> anyhow::Result<String> {
-    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?} failed: {errors}");
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-/// `kubectl kustomize` of the shipped base with the rig's image and a small limit.
-fn manifests(node: &Node) -> anyhow::Result<String> {
-    let overlay = tempfile::tempdir()?;
-    let base = overlay.path().join("daemonset");
-    run(Command::new("cp").arg("-r").arg(shipped("")).arg(&base))?;
-    let config = std::fs::read_to_string(base.join("config.toml"))?;
-    let config = config.replace("max_attempts = 5", "max_attempts = 2");
-    std::fs::write(base.join("config.toml"), config.replace("\"1m\"", "\"5s\""))?;
-    let kustomization = "resources: [daemonset]\nimages:\n  - name: pullfuse\n    \
-                         newName: 127.0.0.1:5000/pullfuse\n    newTag: test\n";
-    std::fs::write(overlay.path().join("kustomization.yaml"), kustomization)?;
-    let kubectl = node.rig.parts().join("bin/kubectl");
-    run(Command::new(kubectl).arg("kustomize").arg(overlay.path()))
-}
-
 async fn does_the_job() -> anyhow::Result<()> {
     let node = Node::start_bare(Options::default()).await?;
-    let registry = node.rig.host_address(port::REGISTRY).await?;
-    let destination = format!("docker://{registry}/pullfuse:test");
-    let script = shipped("image.sh");
-    let built = tokio::task::spawn_blocking(move || {
-        run(Command::new(script).arg(destination).current_dir(env!("CARGO_MANIFEST_DIR")))
-    });
-    built.await??;
-    node.rig.apply(&manifests(&node)?).await?;
+    deploy::push_image(&node.rig).await?;
+    node.rig.apply(&deploy::manifests(&node.rig, 2, "5s")?).await?;
     until_ready(&node).await?;
     node.rig.namespace("ds").await?;
     node.rig.apply(&missing_pod("ds", "p", json!({}))).await?;

@@ -131,7 +131,7 @@ async fn the_deadline_ends_pods_too() -> anyhow::Result<()> {
     node.until_logged(&agent, &["held back", "forbidden", "RBAC"]).await?;
     assert_eq!(phase(&node.pods("deadline").get("early").await?), "Pending");
 
-    let rights = std::fs::read_to_string(crate::support::shipped("components/deadline/rbac.yaml"))?;
+    let rights = std::fs::read_to_string(crate::deploy::shipped("components/deadline/rbac.yaml"))?;
     node.rig.apply(&rights).await?;
     let pod = node.wait_pod("deadline", "early", "it is Failed", |p| phase(p) == "Failed").await?;
     let status = pod.status.as_ref().unwrap();

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
 #![allow(missing_docs, unreachable_pub, reason = "nobody links to a test")]
 
+#[path = "../support/deploy.rs"]
+mod deploy;
 mod support;
 
 mod bystanders;

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 pub use agent::{AgentOptions, NO_RIGHTS};
 pub use cri::ready_sandboxes;
-pub use node::{Node, shipped, stop_nodes};
+pub use node::{Node, stop_nodes};
 pub use pods::{Waiting, condition, job_condition, missing_pod, phase};
 
 /// Longest wait for anything that a scenario expects: the machines are shared and slow at times.

@@ -1,4 +1,4 @@
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, sync::Arc};
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::{AgentOptions, LONG};
+use crate::deploy::shipped;
 
 /// A node with an agent whose rights are those of `daemonset/`.
 pub struct Node {
@@ -74,11 +75,6 @@ impl Node {
         let good = |entry: &Value| entry["responseStatus"]["code"] == json!(200);
         Ok(self.writes_to(namespace, pod)?.iter().filter(|entry| good(entry)).count())
     }
-}
-
-/// A file of `daemonset/`.
-pub fn shipped(file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("daemonset").join(file)
 }
 
 /// A node that several scenarios use; made by the first.

@@ -19,7 +19,13 @@ impl Rig {
     pub(crate) async fn boot(&self, options: &Options) -> anyhow::Result<()> {
         match self.start_parts(options).await {
             Ok(()) => Ok(()),
-            Err(error) => Err(error.context(self.diagnosis().await)),
+            Err(error) => {
+                let mut text = self.diagnosis().await;
+                if let Ok(kept) = crate::manage::keep_logs(&self.folder) {
+                    text += &format!("\nall logs: {}", kept.display());
+                }
+                Err(error.context(text))
+            }
         }
     }
 

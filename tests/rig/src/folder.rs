@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -31,6 +32,10 @@ pub(crate) struct Folder {
 impl Folder {
     /// Makes the folder of a new rig.
     pub(crate) fn create(id: &str) -> anyhow::Result<Self> {
+        // The id becomes part of paths and of control groups' names.
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            bail!("a rig's name consists of letters, digits and hyphens: {id:?} does not");
+        }
         let folder = Self { root: rigs()?.join(id) };
         let socket = folder.control_socket();
         if socket.as_os_str().len() > LONGEST_SOCKET_PATH {
@@ -39,8 +44,12 @@ impl Folder {
                 socket.display()
             );
         }
-        fs::create_dir(&folder.root)
-            .with_context(|| format!("cannot make {}", folder.root.display()))?;
+        match fs::create_dir(&folder.root) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                bail!("a rig called {id} runs already: `rig stop --name {id}` ends it")
+            }
+            result => result.with_context(|| format!("cannot make {}", folder.root.display()))?,
+        }
         for name in FOLDERS {
             fs::create_dir(folder.path(name))?;
         }
@@ -95,7 +104,8 @@ impl Folder {
     /// Takes the lock that init holds for as long as the rig lives.
     pub(crate) fn lock_as_init(&self) -> anyhow::Result<File> {
         let lock = File::create(self.path("lock"))?;
-        lock.try_lock().with_context(|| format!("{} runs already", self.root.display()))?;
+        // Waits, because somebody may be looking whether this rig lives; no other init comes here.
+        lock.lock().with_context(|| format!("cannot lock {}", self.root.display()))?;
         Ok(lock)
     }
 

@@ -1,6 +1,7 @@
 //! All rigs of this machine: finding them, ending them, sweeping up after dead ones.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -119,7 +120,11 @@ pub(crate) fn kill(init: &OwnedFd) -> anyhow::Result<()> {
 pub(crate) fn remove(folder: &Folder) -> anyhow::Result<()> {
     cgroups::remove(folder)?;
     let root = folder.root();
-    fs::remove_dir_all(root).with_context(|| format!("cannot remove {}", root.display()))
+    match fs::remove_dir_all(root) {
+        // Somebody else's sweep was faster.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result.with_context(|| format!("cannot remove {}", root.display())),
+    }
 }
 
 /// Copies a rig's logs to where they stay.

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, thread};
+use std::{env, fmt, thread};
 
 use anyhow::{Context, bail};
 use rustix::process::{PidfdFlags, pidfd_open};
@@ -94,8 +94,12 @@ impl Rig {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let api_server = listener.local_addr()?;
 
-        let lock = tokio::task::spawn_blocking(folder::lock_rigs).await??;
-        manage::sweep();
+        let lock = tokio::task::spawn_blocking(|| {
+            let lock = folder::lock_rigs()?;
+            manage::sweep();
+            Ok::<_, anyhow::Error>(lock)
+        })
+        .await??;
         let folder = Folder::create(&id)?;
         config::write(&folder, &parts, options, api_server)?;
         seed::write(&folder, &parts)?;
@@ -120,6 +124,12 @@ impl Rig {
         manage::kill(&self.init)?;
         child.wait().context("cannot wait for the rig's end")?;
         manage::remove(&self.folder)
+    }
+}
+
+impl fmt::Debug for Rig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Rig").field(&self.folder.root()).finish()
     }
 }
 

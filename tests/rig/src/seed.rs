@@ -3,82 +3,38 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context;
-use serde_json::json;
-use sha2::{Digest, Sha256};
-
 use crate::folder::Folder;
+use crate::images::Image;
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-
-/// Stores the pause image, and under another name the image that a test's pod can run.
+/// Stores the pause image, and another one that a test's pod can run. Both run for ever.
 pub(crate) fn write(folder: &Folder, parts: &Path) -> anyhow::Result<()> {
     let storage = folder.path("var/lib/registry/docker/registry/v2");
     let program = parts.join("bin/pause");
-    let program =
-        fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
     for repository in ["pause", "fine"] {
-        image(&storage, repository, "1", &program)?;
+        store(&storage, repository, "1", &Image::program(repository, &program)?)?;
     }
     Ok(())
 }
 
-/// An image of one program.
-fn image(storage: &Path, repository: &str, tag: &str, program: &[u8]) -> anyhow::Result<()> {
-    let mut layer = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_size(program.len() as u64);
-    header.set_mode(0o755);
-    let path = format!("{repository}-{tag}");
-    layer.append_data(&mut header, &path, program)?;
-    let layer = layer.into_inner()?;
-
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    let config = serde_json::to_vec(&json!({
-        "architecture": architecture,
-        "os": "linux",
-        "config": { "Entrypoint": [format!("/{path}")] },
-        "rootfs": { "type": "layers", "diff_ids": [digest(&layer)] },
-    }))?;
-    let descriptor = |kind: &str, blob: &[u8]| json!({ "mediaType": kind, "digest": digest(blob), "size": blob.len() });
-    let manifest = serde_json::to_vec(&json!({
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": descriptor(CONFIG, &config),
-        "layers": [descriptor(LAYER, &layer)],
-    }))?;
-
+/// Files an image as the registry itself does: every blob once, and links from the repository.
+fn store(storage: &Path, repository: &str, tag: &str, image: &Image) -> anyhow::Result<()> {
     let repository = storage.join("repositories").join(repository);
-    for blob in [&layer, &config, &manifest] {
-        let digest = digest(blob);
-        let hex = hexadecimal(&digest);
-        put(&storage.join("blobs/sha256").join(&hex[..2]).join(hex).join("data"), blob)?;
-        link(&repository.join("_layers/sha256").join(hex), &digest)?;
+    for blob in [&image.layer, &image.config, &image.manifest] {
+        let hash = hash(&blob.digest);
+        put(&storage.join("blobs/sha256").join(&hash[..2]).join(hash).join("data"), &blob.bytes)?;
+        put(&repository.join("_layers/sha256").join(hash).join("link"), blob.digest.as_bytes())?;
     }
-    let manifest = digest(&manifest);
-    let hex = hexadecimal(&manifest);
-    let tag = repository.join("_manifests/tags").join(tag);
-    link(&repository.join("_manifests/revisions/sha256").join(hex), &manifest)?;
-    link(&tag.join("current"), &manifest)?;
-    link(&tag.join("index/sha256").join(hex), &manifest)
+    let digest = &image.manifest.digest;
+    let manifests = repository.join("_manifests");
+    let tag = manifests.join("tags").join(tag);
+    for folder in [manifests.join("revisions/sha256"), tag.join("index/sha256")] {
+        put(&folder.join(hash(digest)).join("link"), digest.as_bytes())?;
+    }
+    put(&tag.join("current/link"), digest.as_bytes())
 }
 
-fn digest(blob: &[u8]) -> String {
-    format!("sha256:{}", hex::encode(Sha256::digest(blob)))
-}
-
-fn hexadecimal(digest: &str) -> &str {
+fn hash(digest: &str) -> &str {
     digest.trim_start_matches("sha256:")
-}
-
-fn link(folder: &Path, digest: &str) -> anyhow::Result<()> {
-    put(&folder.join("link"), digest.as_bytes())
 }
 
 fn put(path: &Path, content: &[u8]) -> anyhow::Result<()> {

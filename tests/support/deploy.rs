@@ -1,0 +1,56 @@
+//! Puts pullfuse on a rig the way an operator would: image, kustomize base, a smaller limit.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, ensure};
+use pullfuse_rig::{Rig, port};
+
+/// A file of `daemonset/`.
+pub fn shipped(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("daemonset").join(file)
+}
+
+/// Builds the image and pushes it to the rig's registry.
+pub async fn push_image(rig: &Rig) -> anyhow::Result<()> {
+    let registry = rig.host_address(port::REGISTRY).await?;
+    let mut script = Command::new(shipped("image.sh"));
+    script.arg(format!("docker://{registry}/pullfuse:test"));
+    let status = tokio::task::spawn_blocking(move || script.status()).await??;
+    ensure!(status.success(), "daemonset/image.sh failed, see above");
+    Ok(())
+}
+
+/// `kubectl kustomize` of the shipped base with the rig's image and other limits.
+pub fn manifests(rig: &Rig, max_attempts: u32, min_elapsed: &str) -> anyhow::Result<String> {
+    let overlay = tempfile::tempdir()?;
+    let base = overlay.path().join("daemonset");
+    run(Command::new("cp").arg("-r").arg(shipped("")).arg(&base))?;
+    let config = std::fs::read_to_string(base.join("config.toml"))?;
+    let config = replace(&config, "max_attempts = 5", &format!("max_attempts = {max_attempts}"))?;
+    let config = replace(&config, "\"1m\"", &format!("\"{min_elapsed}\""))?;
+    std::fs::write(base.join("config.toml"), config)?;
+    let kustomization = "resources: [daemonset]\nimages:\n  - name: pullfuse\n    \
+                         newName: 127.0.0.1:5000/pullfuse\n    newTag: test\n";
+    std::fs::write(overlay.path().join("kustomization.yaml"), kustomization)?;
+    kustomize(rig, overlay.path())
+}
+
+/// `kubectl kustomize` of a folder.
+fn kustomize(rig: &Rig, folder: &Path) -> anyhow::Result<String> {
+    run(Command::new(rig.parts().join("bin/kubectl")).arg("kustomize").arg(folder))
+}
+
+fn replace(text: &str, from: &str, to: &str) -> anyhow::Result<String> {
+    ensure!(text.contains(from), "daemonset/config.toml no longer says {from}");
+    Ok(text.replace(from, to))
+}
+
+fn run(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?} failed: {errors}");
+    Ok(String::from_utf8(output.stdout)?)
+}
