@@ -11,7 +11,7 @@ command -v buildah >/dev/null || { echo "buildah is missing: apt-get install bui
 
 # glibc is linked in: the image has no other file than the binary.
 target=$(rustc -vV | sed -n 's/^host: //p')
-RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --quiet --target "$target"
+RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --target "$target"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

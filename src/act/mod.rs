@@ -183,7 +183,9 @@ impl Actor {
             Decision::Wait(_) => return Some(Round::Later("the clock went back".into())),
             Decision::Leave(because) => return Some(Round::Done(Outcome::Withdrawn(because))),
         }
-        if !self.config.act.check_image {
+        // A name that the kubelet cannot parse can never arrive, and runtimes differ in how they
+        // answer a question about it.
+        if !self.config.act.check_image || tally.trouble.reason == "InvalidImageName" {
             return None;
         }
         match self.runtime.has_image(&key.image).await {

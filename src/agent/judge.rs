@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     pin::pin,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::{Stream, StreamExt};
@@ -29,6 +29,9 @@ use crate::{
 
 /// The loop turns at least this often, so that a stuck one can be told from an idle one.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+/// A watch that fails is tried again at least this often (kube's default back-off ends at 30 s, with
+/// jitter), so one that has been quiet for longer works.
+const QUIET: Duration = Duration::from_secs(90);
 
 /// What the judge works with.
 pub(super) struct Parts {
@@ -54,6 +57,10 @@ pub(super) struct Judge {
     waiting: BTreeMap<PullKey, Timestamp>,
     /// Changes that the ledger does not have yet.
     unsaved: Batch,
+    /// Whether the last write to the ledger failed.
+    save_failed: bool,
+    /// When the watch failed last, unless it is known to work again.
+    troubled_at: Option<Instant>,
     tasks: JoinSet<Done>,
 }
 
@@ -73,6 +80,8 @@ impl Judge {
             under_way: HashSet::new(),
             waiting: BTreeMap::new(),
             unsaved: Batch::default(),
+            save_failed: false,
+            troubled_at: None,
             tasks: JoinSet::new(),
         }
     }
@@ -89,7 +98,10 @@ impl Judge {
             let sleep = self.until_next_turn(Timestamp::now());
             tokio::select! {
                 Some(event) = events.next() => self.on_event(event).await,
-                Some(Ok(done)) = self.tasks.join_next() => self.on_done(done).await,
+                Some(done) = self.tasks.join_next() => match done {
+                    Ok(done) => self.on_done(done).await,
+                    Err(error) => tracing::error!(%error, "a task of the agent broke: a bug"),
+                },
                 () = tokio::time::sleep(sleep) => self.on_time().await,
                 () = stop.cancelled() => break,
             }
@@ -108,6 +120,7 @@ impl Judge {
         match event {
             PodEvent::All(pods) => self.on_all(pods).await,
             PodEvent::Changed(pod) => {
+                self.watch_works();
                 self.parts.pods.insert(pod.clone());
                 let changes = self.attempts.observe(&pod, Timestamp::now());
                 self.absorb(changes).await;
@@ -118,15 +131,20 @@ impl Judge {
                 self.forget(|known| *known != uid).await;
             }
             PodEvent::Trouble(error) => {
+                self.troubled_at = Some(Instant::now());
                 self.parts.metrics.watch_error();
                 self.parts.health.set("pods", Condition::Starting(watch_trouble(error)));
             }
         }
     }
 
+    fn watch_works(&mut self) {
+        self.troubled_at = None;
+        self.parts.health.set("pods", Condition::Good("watching the pods of this node".into()));
+    }
+
     async fn on_all(&mut self, pods: Vec<PodFacts>) {
-        let watching = format!("watching the pods of this node, {} now", pods.len());
-        self.parts.health.set("pods", Condition::Good(watching));
+        self.watch_works();
         self.parts.pods.replace(pods.clone());
         let present: HashSet<&PodUid> = pods.iter().map(|pod| &pod.uid).collect();
         self.forget(|uid| present.contains(uid)).await;
@@ -139,6 +157,10 @@ impl Judge {
     }
 
     async fn on_time(&mut self) {
+        // A watch that goes on after a failure says nothing until a pod changes.
+        if self.troubled_at.is_some_and(|at| at.elapsed() > QUIET) && self.parts.health.ready() {
+            self.watch_works();
+        }
         let now = Timestamp::now();
         let counted = self.attempts.tick(now);
         let due = self.waiting.extract_if(.., |_, until| *until <= now).map(|(key, _)| key);
@@ -244,9 +266,12 @@ impl Judge {
         match Arc::clone(&self.parts.ledger).commit_off_thread(batch).await {
             Ok(()) => {
                 self.unsaved = Batch::default();
-                self.parts.health.set("ledger", Condition::Good("open".into()));
+                if std::mem::take(&mut self.save_failed) {
+                    self.parts.health.set("ledger", Condition::Good("open".into()));
+                }
             }
             Err(error) => {
+                self.save_failed = true;
                 self.parts.metrics.ledger_error();
                 let text = format!("counts are kept in memory only and stored later: {error}");
                 self.parts.health.set("ledger", Condition::Degraded(text));

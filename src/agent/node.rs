@@ -13,7 +13,8 @@ use crate::{
 
 /// Claim of a pod's ServiceAccount token that names its node (KEP-4193).
 const NODE_CLAIM: &str = "authentication.kubernetes.io/node-name";
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// With its jitter it may double, and the agent must not seem stuck meanwhile.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// The configured node name cannot be right.
 #[derive(Debug, thiserror::Error)]

@@ -49,9 +49,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// From the first to the last attempt.
+    /// From the first to the last attempt, in whole seconds.
     pub fn span(&self) -> SignedDuration {
-        self.last_attempt.duration_since(self.first_attempt)
+        let span = self.last_attempt.duration_since(self.first_attempt);
+        SignedDuration::from_secs(span.as_secs())
     }
 }
 

@@ -13,7 +13,7 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 use libtest_mimic::Trial;
-use pullfuse_rig::Options;
+use pullfuse_rig::{Options, Signal};
 use serde_json::{Value, json};
 
 use crate::support::{AgentOptions, Node, Waiting, missing_pod, phase, scenario};
@@ -29,6 +29,7 @@ pub fn trials() -> Vec<Trial> {
         }),
         scenario("holding::a_plain_status_patch_is_lost_in_part", plain_patches_are_lost),
         scenario("holding::the_deadline_ends_pods_too", the_deadline_ends_pods_too),
+        scenario("holding::a_reverted_verdict_falls_back_to_the_deadline", falls_back),
     ]
 }
 
@@ -140,4 +141,28 @@ async fn the_deadline_ends_pods_too() -> anyhow::Result<()> {
     let spec = serde_json::to_value(&pod.spec)?;
     assert_eq!(spec["activeDeadlineSeconds"], Value::from(1));
     node.until_logged(&agent, &["verdict ended", "held"]).await
+}
+
+/// The kubelet is stopped, so that its revert can be played: nothing then mends the phase but the
+/// agent.
+async fn falls_back() -> anyhow::Result<()> {
+    let agent = AgentOptions::two_attempts();
+    let node = Node::start(Options::default(), Some(agent.clone())).await?;
+    let rights = std::fs::read_to_string(crate::deploy::shipped("components/deadline/rbac.yaml"))?;
+    node.rig.apply(&rights).await?;
+    node.rig.namespace("reverted").await?;
+    node.rig.apply(&missing_pod("reverted", "p", json!({}))).await?;
+    node.wait_pod("reverted", "p", "it is Failed", |pod| phase(pod) == "Failed").await?;
+    node.rig.kill("kubelet", Signal::KILL).await?;
+    node.rig.wait_exit("kubelet").await?;
+    let back = Patch::Strategic(json!({ "status": { "phase": "Pending" } }));
+    node.pods("reverted").patch_status("p", &PatchParams::default(), &back).await?;
+
+    let set = |pod: &Pod| pod.spec.as_ref().is_some_and(|s| s.active_deadline_seconds == Some(1));
+    node.wait_pod("reverted", "p", "it has a deadline", set).await?;
+    node.rig.restart("kubelet").await?;
+    node.wait_pod("reverted", "p", "it is Failed", |pod| phase(pod) == "Failed").await?;
+    node.until_logged(&agent, &["verdict ended", "held"]).await?;
+    assert!(node.metric(&agent, "pullfuse_verdicts_reverted_total").await? >= 1.0);
+    Ok(())
 }

@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use libtest_mimic::Trial;
-use pullfuse_rig::{FINE_IMAGE, images::Image, port};
+use pullfuse_rig::{FINE_IMAGE, Options, Signal, images::Image, port};
 use serde_json::{Value, json};
 
-use crate::support::{AgentOptions, Node, Waiting, condition, missing_pod, phase, scenario};
+use crate::support::{AgentOptions, Node, Waiting, condition, missing_pod, phase, pull, scenario};
 
 /// An image that does not exist.
 const MISSING: &str = "127.0.0.1:5000/role:nosuch";
@@ -102,24 +102,23 @@ async fn an_image_that_comes() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The image comes to the node by another pod while this one still waits for its next attempt.
+/// The image comes to the node in another way, here by a pull of the test's own, while the kubelet is
+/// away and the pod's status still shows the failure.
 async fn an_image_that_arrived() -> anyhow::Result<()> {
-    let node = Node::one_attempt().await?;
+    let agent = AgentOptions::one_attempt("15s");
+    let node = Node::start(Options::default(), Some(agent.clone())).await?;
     node.rig.namespace("arrives").await?;
-    let image = json!({ "containers": [{ "name": "c", "image": "127.0.0.1:5000/arrives:1" }] });
-    node.rig.apply(&missing_pod("arrives", "first", image.clone())).await?;
-    let agent = AgentOptions::one_attempt("30s");
-    // The kubelet's second attempt is at about 15 s, its third not before 31 s; the verdict is due
-    // at 30 s.
-    let second = |pod: &Pod| pod.waits_for("ImagePullBackOff");
-    node.wait_pod("arrives", "first", "it failed once", |p| p.waits_for("ErrImagePull")).await?;
-    node.wait_pod("arrives", "first", "it backs off", second).await?;
-    node.wait_pod("arrives", "first", "it failed again", |p| p.waits_for("ErrImagePull")).await?;
+    let image = "127.0.0.1:5000/arrives:1";
+    let spec = json!({ "containers": [{ "name": "c", "image": image }] });
+    node.rig.apply(&missing_pod("arrives", "p", spec)).await?;
+    node.until_logged(&agent, &["attempt failed", image]).await?;
+    node.rig.kill("kubelet", Signal::KILL).await?;
+    node.rig.wait_exit("kubelet").await?;
     push_fine(&node, "arrives:1").await?;
-    node.rig.apply(&missing_pod("arrives", "second", image)).await?;
-    node.wait_pod("arrives", "second", "it runs", |pod| phase(pod) == "Running").await?;
-    node.wait_pod("arrives", "first", "it runs", |pod| phase(pod) == "Running").await?;
-    node.until_logged(&agent, &["verdict ended", "arrives:1", "image_arrived"]).await?;
-    assert_eq!(node.writes_to("arrives", "first")?.len(), 0, "a healthy pod was written to");
+    pull(&node.rig, image).await?;
+    node.until_logged(&agent, &["verdict ended", image, "image_arrived"]).await?;
+    node.rig.restart("kubelet").await?;
+    node.wait_pod("arrives", "p", "it runs", |pod| phase(pod) == "Running").await?;
+    assert_eq!(node.writes_to("arrives", "p")?.len(), 0, "a healthy pod was written to");
     Ok(())
 }

@@ -11,7 +11,7 @@ use libtest_mimic::Trial;
 use tokio::runtime::Runtime;
 
 pub use agent::{AgentOptions, NO_RIGHTS};
-pub use cri::ready_sandboxes;
+pub use cri::{pull, ready_sandboxes};
 pub use node::{Node, stop_nodes};
 pub use pods::{Waiting, condition, job_condition, missing_pod, phase};
 

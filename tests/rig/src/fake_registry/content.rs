@@ -56,7 +56,7 @@ pub(super) fn other_platform(image: &Image, ask: &Ask) -> Response {
     manifest(if inner { &image.manifest } else { &index }, reference)
 }
 
-/// A manifest of 2016, before signatures: nothing of today gets as far as to miss them.
+/// A manifest as of 2015, without signatures: containerd 1.6 would convert a signed one.
 pub(super) fn schema1(ask: &Ask) -> Response {
     let Target::Manifest(reference) = &ask.target else {
         return errors::repository_unknown(&ask.repository);

@@ -23,6 +23,7 @@ async fn real_registry(folder: &std::path::Path) -> (Child, String) {
     let mut child = Command::new(program)
         .arg("serve")
         .arg(&config)
+        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
