@@ -6,6 +6,8 @@ pub mod api;
 pub mod attempts;
 pub mod cli;
 pub mod config;
+#[cfg(test)]
+mod fixtures;
 pub mod logging;
 pub mod pods;
 pub mod policy;

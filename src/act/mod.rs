@@ -71,15 +71,27 @@ impl Outcome {
     }
 }
 
+/// What an actor works with.
+pub struct Parts {
+    /// To the API server.
+    pub client: Client,
+    /// The name of this node.
+    pub node: String,
+    /// The limits, and how to act.
+    pub config: Arc<Config>,
+    /// Where a verdict's progress is kept.
+    pub ledger: Arc<Ledger>,
+    /// Asked for images.
+    pub runtime: Runtime,
+    /// The pods as last seen.
+    pub pods: Pods,
+    /// What verdicts came to.
+    pub metrics: Metrics,
+}
+
 /// Carries verdicts out; shared by all that are under way.
 pub struct Actor {
-    client: Client,
-    node: String,
-    config: Arc<Config>,
-    ledger: Arc<Ledger>,
-    runtime: Runtime,
-    pods: Pods,
-    metrics: Metrics,
+    parts: Parts,
     writes: Semaphore,
 }
 
@@ -93,24 +105,15 @@ enum Round {
 }
 
 impl Actor {
-    /// An actor for the pods of `node`.
-    pub fn new(
-        client: Client,
-        node: String,
-        config: Arc<Config>,
-        ledger: Arc<Ledger>,
-        runtime: Runtime,
-        pods: Pods,
-        metrics: Metrics,
-    ) -> Self {
-        let writes = Semaphore::new(CONCURRENT_WRITES);
-        Self { client, node, config, ledger, runtime, pods, metrics, writes }
+    /// An actor.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, writes: Semaphore::new(CONCURRENT_WRITES) }
     }
 
     /// Carries one verdict out, however long the API server is away. Dropping the future is safe
     /// at every point: the ledger knows how far the verdict has come.
     pub async fn carry_out(&self, mut record: VerdictRecord) -> Outcome {
-        let api = PodApi::new(self.client.clone(), &record);
+        let api = PodApi::new(self.parts.client.clone(), &record);
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_secs(1))
             .with_max_delay(Duration::from_secs(60))
@@ -134,7 +137,7 @@ impl Actor {
                 }
             }
         };
-        self.metrics.verdict(outcome.as_str());
+        self.parts.metrics.verdict(outcome.as_str());
         tracing::info!(
             pod = record.tally.pod,
             namespace = record.tally.namespace,
@@ -162,7 +165,7 @@ impl Actor {
         }
         if record.stage == VerdictStage::Written {
             tracing::warn!(pod = pod.full_name(), phase = pod.phase, "a verdict did not hold");
-            self.metrics.reverted();
+            self.parts.metrics.reverted();
             if !self.choose_next_way(api, record).await {
                 return Round::Done(Outcome::GivenUp);
             }
@@ -177,7 +180,7 @@ impl Actor {
     /// Looks once more at all that could speak for the pod; `None`: nothing does.
     async fn evidence(&self, pod: &PodFacts, record: &VerdictRecord) -> Option<Round> {
         let VerdictRecord { key, tally, .. } = record;
-        let limits = &self.config.limits;
+        let limits = &self.parts.config.limits;
         match policy::decide(pod, &key.image, tally, limits, Timestamp::now()) {
             Decision::Fail => {}
             Decision::Wait(_) => return Some(Round::Later("the clock went back".into())),
@@ -185,10 +188,10 @@ impl Actor {
         }
         // A name that the kubelet cannot parse can never arrive, and runtimes differ in how they
         // answer a question about it.
-        if !self.config.act.check_image || tally.trouble.reason == "InvalidImageName" {
+        if !self.parts.config.act.check_image || tally.trouble.reason == "InvalidImageName" {
             return None;
         }
-        match self.runtime.has_image(&key.image).await {
+        match self.parts.runtime.has_image(&key.image).await {
             // Present all along and failing all the same, as with imagePullPolicy Always: then its
             // presence says nothing about the next pull.
             Ok(true) if tally.image_was_present != Some(true) => {
@@ -210,7 +213,7 @@ impl Actor {
                 Method::Deadline => api.expire(record, pod).await,
             }
         };
-        self.metrics.write(record.method, written.as_ref().err());
+        self.parts.metrics.write(record.method, written.as_ref().err());
         match written {
             Ok(()) => {
                 record.stage = VerdictStage::Written;
@@ -242,7 +245,8 @@ impl Actor {
         record.stage = VerdictStage::Written;
         self.announce(api, record).await;
         let uid = record.key.pod_uid.as_str();
-        if self.pods.stays_failed(uid, self.config.act.verify_for.unsigned_abs()).await {
+        if self.parts.pods.stays_failed(uid, self.parts.config.act.verify_for.unsigned_abs()).await
+        {
             // The watch may lag behind; the API server has the last word.
             match api.read(uid).await {
                 Ok(pod) if pod.phase == "Failed" => {}
@@ -257,7 +261,7 @@ impl Actor {
 
     async fn announce(&self, api: &PodApi, record: &VerdictRecord) {
         let tries = ExponentialBuilder::default().with_max_times(EVENT_TRIES).with_jitter();
-        let announced = backon::Retryable::retry(|| api.announce(record, &self.node), tries)
+        let announced = backon::Retryable::retry(|| api.announce(record, &self.parts.node), tries)
             .when(|error| matches!(error, ApiError::Unavailable(_)))
             .await;
         if let Err(error) = announced {
@@ -269,7 +273,7 @@ impl Actor {
     /// After a write that did not hold: the deadline if the right is there, else the same again,
     /// a bounded number of times.
     async fn choose_next_way(&self, api: &PodApi, record: &mut VerdictRecord) -> bool {
-        if record.writes > self.config.act.max_rewrites {
+        if record.writes > self.parts.config.act.max_rewrites {
             tracing::error!(
                 pod = record.tally.pod,
                 namespace = record.tally.namespace,
@@ -289,7 +293,7 @@ impl Actor {
         let mut batch = Batch::default();
         batch.verdicts.insert(record.key.pod_uid.clone(), Some(record.clone()));
         // The API server's copy, the annotation, tells as much after a restart.
-        if let Err(error) = Arc::clone(&self.ledger).commit_off_thread(batch).await {
+        if let Err(error) = Arc::clone(&self.parts.ledger).commit_off_thread(batch).await {
             tracing::error!(%error, "a verdict could not be stored");
         }
     }

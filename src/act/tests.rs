@@ -9,8 +9,8 @@ use tower_test::mock::{self, Handle};
 
 use super::*;
 use crate::{
-    attempts::{PullKey, Stage, Tally},
-    pods::Trouble,
+    attempts::{PullKey, Tally},
+    fixtures::tally,
 };
 
 type ApiServer = Handle<Request<Body>, Response<Body>>;
@@ -29,15 +29,15 @@ fn fixture(toml: &str) -> Fixture {
     let config = crate::config::parse(toml).unwrap();
     let (pods, runtime) = (Pods::default(), Runtime::new(config.runtime.endpoint.clone()));
     let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default());
-    let actor = Actor::new(
-        Client::new(service, "default"),
-        "node-a".into(),
-        Arc::new(config),
-        Arc::new(ledger),
+    let actor = Actor::new(Parts {
+        client: Client::new(service, "default"),
+        node: "node-a".into(),
+        config: Arc::new(config),
+        ledger: Arc::new(ledger),
         runtime,
-        pods.clone(),
+        pods: pods.clone(),
         metrics,
-    );
+    });
     Fixture { actor: Arc::new(actor), api, pods, _dir: dir }
 }
 
@@ -46,14 +46,9 @@ const NO_CHECK: &str = "[act]\ncheck_image = false\nverify_for = \"1s\"";
 fn record() -> VerdictRecord {
     let long_ago = Timestamp::now() - jiff::SignedDuration::from_hours(1);
     let tally = Tally {
-        namespace: "batch".into(),
-        pod: "p".into(),
-        attempts: 5,
         first_attempt: long_ago,
         last_attempt: long_ago + jiff::SignedDuration::from_secs(174),
-        trouble: Trouble { reason: "ErrImagePull".into(), message: "r/app:1: not found".into() },
-        stage: Stage::Failed,
-        image_was_present: Some(false),
+        ..tally(5)
     };
     let key = PullKey { pod_uid: "uid-1".into(), image: "r/app:1".into() };
     VerdictRecord::new(key, tally, Timestamp::now(), Method::Status)

@@ -102,15 +102,15 @@ impl Agent {
 
         let runtime = Runtime::new(config.runtime.endpoint.clone());
         let pods = Pods::default();
-        let actor = Arc::new(Actor::new(
-            client.clone(),
-            node.clone(),
-            Arc::clone(&config),
-            Arc::clone(&ledger),
-            runtime.clone(),
-            pods.clone(),
-            act_metrics.clone(),
-        ));
+        let actor = Arc::new(Actor::new(act::Parts {
+            client: client.clone(),
+            node: node.clone(),
+            config: Arc::clone(&config),
+            ledger: Arc::clone(&ledger),
+            runtime: runtime.clone(),
+            pods: pods.clone(),
+            metrics: act_metrics.clone(),
+        }));
         let judging = async {
             match stop.run_until_cancelled(node::check(&client, &node, &health)).await {
                 Some(checked) => checked?,

@@ -3,27 +3,13 @@ use std::io::Write as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{attempts::Stage, config::Method, pods::Trouble};
-
-fn now() -> Timestamp {
-    Timestamp::from_second(1_800_000_000).unwrap()
-}
+use crate::{
+    config::Method,
+    fixtures::{start as now, tally},
+};
 
 fn key(n: u32) -> PullKey {
     PullKey { pod_uid: format!("uid-{n}"), image: "r/app:1".into() }
-}
-
-fn tally(attempts: u32) -> Tally {
-    Tally {
-        namespace: "ns".into(),
-        pod: "p".into(),
-        attempts,
-        first_attempt: now(),
-        last_attempt: now(),
-        trouble: Trouble { reason: "ErrImagePull".into(), message: "not found".into() },
-        stage: Stage::BackingOff,
-        image_was_present: Some(false),
-    }
 }
 
 fn open(dir: &TempDir) -> (Ledger, Kept) {

@@ -2,43 +2,10 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{attempts::Stage, pods::Trouble};
-
-fn trouble() -> Trouble {
-    Trouble { reason: "ErrImagePull".into(), message: "not found".into() }
-}
+use crate::fixtures::{failed, pod, start, tally};
 
 fn stuck_pod() -> PodFacts {
-    PodFacts {
-        namespace: "batch".into(),
-        name: "p".into(),
-        uid: "u".into(),
-        resource_version: "1".into(),
-        phase: "Pending".into(),
-        restart_policy: "Never".into(),
-        priority_class: String::new(),
-        mirror: false,
-        deleting: false,
-        judged: false,
-        images: [("img".to_owned(), ImageState::Failed(trouble()))].into(),
-    }
-}
-
-fn start() -> Timestamp {
-    Timestamp::from_second(1_800_000_000).unwrap()
-}
-
-fn tally(attempts: u32) -> Tally {
-    Tally {
-        namespace: "batch".into(),
-        pod: "p".into(),
-        attempts,
-        first_attempt: start(),
-        last_attempt: start(),
-        trouble: trouble(),
-        stage: Stage::Failed,
-        image_was_present: None,
-    }
+    pod(Some(failed()))
 }
 
 fn after(seconds: i64) -> Timestamp {

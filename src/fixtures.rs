@@ -1,0 +1,56 @@
+//! The pod that most unit tests are about: batch/p, whose image img cannot be pulled.
+
+use jiff::Timestamp;
+
+use crate::{
+    attempts::{PullKey, Stage, Tally},
+    pods::{ImageState, PodFacts, Trouble},
+};
+
+/// A fixed point in time.
+pub(crate) fn start() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+pub(crate) fn trouble(message: &str) -> Trouble {
+    Trouble { reason: "ErrImagePull".into(), message: message.into() }
+}
+
+pub(crate) fn failed() -> ImageState {
+    ImageState::Failed(trouble("not found"))
+}
+
+/// The pod, with what its status says about img.
+pub(crate) fn pod(state: Option<ImageState>) -> PodFacts {
+    PodFacts {
+        namespace: "batch".into(),
+        name: "p".into(),
+        uid: "uid-1".into(),
+        resource_version: "1".into(),
+        phase: "Pending".into(),
+        restart_policy: "Never".into(),
+        priority_class: String::new(),
+        mirror: false,
+        deleting: false,
+        judged: false,
+        images: state.into_iter().map(|state| ("img".to_owned(), state)).collect(),
+    }
+}
+
+pub(crate) fn key() -> PullKey {
+    PullKey { pod_uid: "uid-1".into(), image: "img".into() }
+}
+
+/// That many attempts, all of them at [`start`].
+pub(crate) fn tally(attempts: u32) -> Tally {
+    Tally {
+        namespace: "batch".into(),
+        pod: "p".into(),
+        attempts,
+        first_attempt: start(),
+        last_attempt: start(),
+        trouble: trouble("not found"),
+        stage: Stage::Failed,
+        image_was_present: Some(false),
+    }
+}
