@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 CACHE := $(or $(PULLFUSE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pullfuse)
 RIG   := target/debug/rig
+# The same words everywhere, or cargo builds the dependencies anew with other features.
+BUILD := cargo build --workspace --all-targets
 
 .PHONY: help demo test lint rig rig-stop image clean
 
@@ -14,14 +16,14 @@ help:
 
 demo:
 	tests/setup.sh demo
-	cargo build --package pullfuse-rig --package pullfuse --example demo
+	$(BUILD)
 	$(RIG) build
 	target/debug/examples/demo
 
-test: 
+test:
 	tests/setup.sh test
 	$(MAKE) --no-print-directory lint
-	cargo build --workspace --all-targets
+	$(BUILD)
 	$(RIG) build
 	cargo test --workspace
 
@@ -33,7 +35,7 @@ lint:
 
 rig:
 	tests/setup.sh demo
-	cargo build --package pullfuse-rig
+	$(BUILD)
 	$(RIG) build
 	$(RIG) start --name dev
 

@@ -1,5 +1,7 @@
 //! Structured logs on standard error.
 
+use std::io::{IsTerminal, stderr};
+
 use tracing_subscriber::{filter::Targets, prelude::*};
 
 use crate::config::{Log, LogFormat};
@@ -7,7 +9,8 @@ use crate::config::{Log, LogFormat};
 /// Starts logging; the configuration's filter has been checked before.
 pub fn start(log: &Log) {
     let filter: Targets = log.level.parse().unwrap_or_default();
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
     let lines = match log.format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
         LogFormat::Text => lines.boxed(),

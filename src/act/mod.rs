@@ -226,7 +226,7 @@ impl Actor {
                     attempts = record.tally.attempts,
                     method = record.method.as_str(),
                     error = record.tally.trouble.message,
-                    "pod set to Failed"
+                    "verdict written"
                 );
                 self.verify(api, record).await
             }

@@ -129,7 +129,11 @@ fn culprit<'a>(own: &'a str, mounted: &[&'a str], message: &str) -> &'a str {
 
 fn state_of(status: &ContainerStatus) -> Option<ImageState> {
     let state = status.state.as_ref()?;
-    if state.running.is_some() || state.terminated.is_some() {
+    // For a container that it never made, the kubelet writes ContainerStatusUnknown without an id.
+    let existed = |id: Option<&str>| id.is_some_and(|id| !id.is_empty());
+    if state.running.is_some()
+        || state.terminated.as_ref().is_some_and(|t| existed(t.container_id.as_deref()))
+    {
         return Some(ImageState::Pulled);
     }
     let waiting = state.waiting.as_ref()?;

@@ -49,6 +49,25 @@ fn a_container_that_runs_proves_the_image_for_all() {
     assert_eq!(images.get("x"), Some(&ImageState::Pulled));
 }
 
+/// As the kubelet writes it when a pod is ended whose container was never made.
+#[test]
+fn a_container_that_never_was_proves_nothing() {
+    let of = |terminated: Value| {
+        read(&pod(
+            json!({ "containers": [{ "name": "c", "image": "x" }] }),
+            json!({ "containerStatuses": [
+                { "name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                  "state": { "terminated": terminated } }
+            ] }),
+        ))
+        .remove("x")
+    };
+    let unknown = json!({ "exitCode": 137, "reason": "ContainerStatusUnknown" });
+    assert_eq!(of(unknown), None);
+    let ran = json!({ "exitCode": 1, "reason": "Error", "containerID": "containerd://abc" });
+    assert_eq!(of(ran), Some(ImageState::Pulled));
+}
+
 #[test]
 fn init_containers_and_sidecars_count_and_ephemeral_ones_do_not() {
     let images = read(&pod(

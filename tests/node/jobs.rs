@@ -8,7 +8,9 @@ use libtest_mimic::Trial;
 use pullfuse_rig::NODE;
 use serde_json::{Value, json};
 
-use crate::support::{LONG, Node, condition, job_condition, phase, ready_sandboxes, scenario};
+use crate::support::{
+    AgentOptions, LONG, Node, condition, job_condition, phase, ready_sandboxes, scenario,
+};
 
 /// How long a pod is watched after it was failed; the kubelet's own reverts come within seconds.
 const STAYS: Duration = Duration::from_secs(30);
@@ -90,6 +92,9 @@ async fn policy_fails_the_job_at_once(node: &Node) -> anyhow::Result<()> {
     assert_eq!(event.reporting_instance.as_deref(), Some(NODE));
     assert!(event.note.as_deref().unwrap().contains("127.0.0.1:5000/app:nosuch"));
     assert_eq!(node.good_writes_to(namespace, name)?, 1, "one write and no more");
+    let log = node.log_of(&AgentOptions::two_attempts());
+    let success = |line: &&str| line.contains("the count starts again") && line.contains(uid);
+    assert_eq!(log.lines().find(success), None, "its end was taken for a success");
     Ok(())
 }
 
