@@ -84,7 +84,7 @@ fn message(pod: &Pod) -> &str {
 
 async fn push_fine(node: &Node, reference: &str) -> anyhow::Result<()> {
     let registry = node.rig.host_address(port::REGISTRY).await?;
-    let image = Image::program("fine", &node.rig.parts().join("bin/pause"))?;
+    let image = Image::program("fine", &node.rig.parts().join("bin/fine"))?;
     pullfuse_rig::images::push(registry, reference, &image).await
 }
 

@@ -6,12 +6,12 @@ use std::path::Path;
 use crate::folder::Folder;
 use crate::images::Image;
 
-/// Stores the pause image, and another one that a test's pod can run. Both run for ever.
+/// Stores the pause image, and another one that a test's pod can run until it is told to end.
 pub(crate) fn write(folder: &Folder, parts: &Path) -> anyhow::Result<()> {
     let storage = folder.path("var/lib/registry/docker/registry/v2");
-    let program = parts.join("bin/pause");
-    for repository in ["pause", "fine"] {
-        store(&storage, repository, "1", &Image::program(repository, &program)?)?;
+    for name in ["pause", "fine"] {
+        let program = parts.join("bin").join(name);
+        store(&storage, name, "1", &Image::program(name, &program)?)?;
     }
     Ok(())
 }
