@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -16,7 +17,7 @@ use libtest_mimic::Trial;
 use pullfuse_rig::{Options, Signal};
 use serde_json::{Value, json};
 
-use crate::support::{AgentOptions, Node, Waiting, missing_pod, phase, scenario};
+use crate::support::{AgentOptions, Node, Waiting, condition, missing_pod, phase, scenario};
 
 const PODS: usize = 40;
 /// The kubelet reverts within seconds; see the table in the README.
@@ -63,6 +64,13 @@ async fn forty_verdicts_hold(node: &Node) -> anyhow::Result<()> {
     tokio::time::sleep(SETTLED).await;
     let pods = node.pods(namespace);
     assert_eq!(phases(&pods).await?, vec!["Failed"; PODS]);
+    for pod in pods.list(&ListParams::default()).await?.items {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let status = pod.status.as_ref().context("a pod without a status")?;
+        assert_eq!(status.reason.as_deref(), Some("ImagePullFailed"), "{name}");
+        assert!(status.message.as_deref().is_some_and(|m| m.contains("failed attempt")), "{name}");
+        assert!(condition(&pod, "pullfuse.io/ImagePullFailed").is_some(), "{name}");
+    }
     // The audit log knows of reverts that were mended later: there were none.
     let reverted = reverted(node, namespace)?;
     assert!(reverted.is_empty(), "the kubelet took these back for a while: {reverted:?}");
@@ -137,7 +145,7 @@ async fn the_deadline_ends_pods_too() -> anyhow::Result<()> {
     let pod = node.wait_pod("deadline", "early", "it is Failed", |p| phase(p) == "Failed").await?;
     let status = pod.status.as_ref().unwrap();
     assert_eq!(status.reason.as_deref(), Some("DeadlineExceeded"));
-    assert!(crate::support::condition(&pod, "pullfuse.io/ImagePullFailed").is_some());
+    assert!(condition(&pod, "pullfuse.io/ImagePullFailed").is_some());
     let spec = serde_json::to_value(&pod.spec)?;
     assert_eq!(spec["activeDeadlineSeconds"], Value::from(1));
     node.until_logged(&agent, &["verdict ended", "held"]).await

@@ -71,7 +71,7 @@ async fn policy_fails_the_job_at_once(node: &Node) -> anyhow::Result<()> {
     let pods = pods_of(node, namespace).await?;
     let [pod] = &pods[..] else { panic!("one pod and no more, not {}", pods.len()) };
     let (name, uid) = (pod.metadata.name.as_deref().unwrap(), pod.metadata.uid.as_deref().unwrap());
-    explained(pod);
+    is_explained(node, namespace, name).await?;
 
     // It stays Failed.
     let left = node
@@ -82,7 +82,7 @@ async fn policy_fails_the_job_at_once(node: &Node) -> anyhow::Result<()> {
         .await;
     assert!(left.is_err(), "the pod did not stay Failed: {left:?}");
     assert_eq!(ready_sandboxes(&node.rig, uid).await?, 0, "the sandbox is still there");
-    explained(&node.pods(namespace).get(name).await?);
+    is_explained(node, namespace, name).await?;
 
     let events = node.rig.events(namespace, name).await?;
     let ours: Vec<_> =
@@ -98,21 +98,26 @@ async fn policy_fails_the_job_at_once(node: &Node) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reason, message, condition and annotation say image, attempts and last error.
-fn explained(pod: &Pod) {
+/// Reason, message, condition and annotation say image, attempts and last error. The kubelet takes
+/// reason and message away for about half a second while it ends the pod, and puts them back.
+async fn is_explained(node: &Node, namespace: &str, name: &str) -> anyhow::Result<()> {
+    let explained = |pod: &Pod| {
+        let reason = pod.status.as_ref().and_then(|status| status.reason.as_deref());
+        phase(pod) == "Failed" && reason == Some("ImagePullFailed")
+    };
+    let pod = node.wait_pod(namespace, name, "it has our reason", explained).await?;
     let status = pod.status.as_ref().unwrap();
-    assert_eq!(phase(pod), "Failed");
-    assert_eq!(status.reason.as_deref(), Some("ImagePullFailed"));
     let message = status.message.as_deref().unwrap();
     for words in ["127.0.0.1:5000/app:nosuch", "2 failed attempts", "not found"] {
         assert!(message.contains(words), "the message lacks {words}: {message}");
     }
-    let condition = condition(pod, "pullfuse.io/ImagePullFailed").expect("our condition");
+    let condition = condition(&pod, "pullfuse.io/ImagePullFailed").expect("our condition");
     assert_eq!(condition.status, "True");
     assert_eq!(condition.message.as_deref(), Some(message));
     let verdict = &pod.metadata.annotations.as_ref().unwrap()["pullfuse.io/verdict"];
     let verdict: Value = serde_json::from_str(verdict).unwrap();
     assert_eq!(verdict["attempts"], 2);
+    Ok(())
 }
 
 async fn backoff_limit_ends_a_job_without_policy(node: &Node) -> anyhow::Result<()> {
@@ -122,6 +127,8 @@ async fn backoff_limit_ends_a_job_without_policy(node: &Node) -> anyhow::Result<
     assert_eq!(until_failed(node, namespace).await?, "BackoffLimitExceeded");
     let pods = pods_of(node, namespace).await?;
     assert_eq!(pods.len(), 2, "the first and its one replacement");
-    pods.iter().for_each(explained);
+    for pod in &pods {
+        is_explained(node, namespace, pod.metadata.name.as_deref().unwrap()).await?;
+    }
     Ok(())
 }
