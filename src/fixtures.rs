@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    attempts::{PullKey, Stage, Tally},
+    attempts::{PullKey, Source, Stage, Tally},
     pods::{ImageState, PodFacts, Trouble},
 };
 
@@ -52,5 +52,8 @@ pub(crate) fn tally(attempts: u32) -> Tally {
         trouble: trouble("not found"),
         stage: Stage::Failed,
         image_was_present: Some(false),
+        source: Source::PodStatus,
+        unconfirmed: true,
+        last_call: None,
     }
 }

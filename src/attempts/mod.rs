@@ -3,6 +3,7 @@
 //! In: [`PodFacts`] and the time. Out: [`Change`]s for the ledger and the judge. Pure: the only
 //! I/O is in [`ledger`].
 
+mod calls;
 pub mod ledger;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::calls::Call;
 use crate::pods::{ImageState, PodFacts, PodUid, Trouble};
 
 /// The kubelet's first and longest back-off, see `pkg/kubelet/kubelet.go` (`imageBackOffPeriod`,
@@ -46,6 +48,36 @@ pub struct Tally {
     /// Whether the node had the image at the first attempt; unknown without an answer of the
     /// runtime.
     pub image_was_present: Option<bool>,
+    /// Where the last attempt was seen first.
+    #[serde(default)]
+    pub source: Source,
+    /// Whether the other source has not shown the last attempt yet.
+    #[serde(default)]
+    pub unconfirmed: bool,
+    /// When the last `PullImage` call of that attempt ended.
+    #[serde(default)]
+    pub last_call: Option<Timestamp>,
+}
+
+/// Where an attempt was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The status of the pod.
+    #[default]
+    PodStatus,
+    /// A `PullImage` call on the CRI socket.
+    Wire,
+}
+
+impl Source {
+    /// The name in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PodStatus => "pod-status",
+            Self::Wire => "wire",
+        }
+    }
 }
 
 impl Tally {
@@ -153,11 +185,22 @@ impl Attempts {
         };
         match self.tallies.get_mut(&key) {
             Some(tally) if tally.stage == stage => None,
+            // The call that was this attempt has been counted; the status may know its text.
+            Some(tally) if tally.unconfirmed && tally.source == Source::Wire => {
+                tally.stage = stage;
+                tally.unconfirmed = false;
+                if tally.trouble.message.is_empty() {
+                    tally.trouble = trouble.clone();
+                }
+                Some(Change::Moved(key))
+            }
             Some(tally) => {
                 tally.stage = stage;
                 tally.trouble = trouble.clone();
                 tally.attempts = tally.attempts.saturating_add(1);
                 tally.last_attempt = now;
+                tally.source = Source::PodStatus;
+                tally.unconfirmed = true;
                 Some(Change::Counted(key))
             }
             None => {
@@ -170,6 +213,9 @@ impl Attempts {
                     trouble: trouble.clone(),
                     stage,
                     image_was_present: None,
+                    source: Source::PodStatus,
+                    unconfirmed: true,
+                    last_call: None,
                 };
                 self.tallies.insert(key.clone(), tally);
                 Some(Change::Counted(key))

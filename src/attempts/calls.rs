@@ -1,0 +1,81 @@
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Attempts, Change, PullKey, Source, Stage, Tally};
+use crate::pods::Trouble;
+
+/// The kubelet sends one `PullImage` per matching credential, back to back; its own back-off is
+/// never under 10 s.
+const ONE_ATTEMPT: SignedDuration = SignedDuration::from_secs(5);
+/// A status that shows an attempt and the call that was it are never further apart, if the status
+/// was seen first: the call has ended by then.
+const SAME_ATTEMPT: SignedDuration = SignedDuration::from_secs(8);
+
+/// A `PullImage` call that ended with an answer. One without, because the connection broke or the
+/// call was cancelled, is no attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The pod and the image.
+    pub key: PullKey,
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod.
+    pub pod: String,
+    /// When the request was seen.
+    pub started: Timestamp,
+    /// When the answer was seen.
+    pub ended: Timestamp,
+    /// The error, unless it succeeded; its text is empty where the wire did not tell it.
+    pub error: Option<String>,
+}
+
+impl Attempts {
+    /// Takes in a call seen on the CRI socket.
+    pub fn observe_call(&mut self, call: Call) -> Option<Change> {
+        let Call { key, namespace, pod, started, ended, error } = call;
+        let Some(message) = error else {
+            let tally = self.tallies.remove(&key)?;
+            return Some(Change::Reset(key, tally.attempts));
+        };
+        let trouble = Trouble { reason: "ErrImagePull".into(), message };
+        let Some(tally) = self.tallies.get_mut(&key) else {
+            let tally = Tally {
+                namespace,
+                pod,
+                attempts: 1,
+                first_attempt: ended,
+                last_attempt: ended,
+                trouble,
+                // The status has not shown this attempt, so showing it is still a step.
+                stage: Stage::BackingOff,
+                image_was_present: None,
+                source: Source::Wire,
+                unconfirmed: true,
+                last_call: Some(ended),
+            };
+            self.tallies.insert(key.clone(), tally);
+            return Some(Change::Counted(key));
+        };
+        let next_credential =
+            tally.last_call.is_some_and(|last| started.duration_since(last).abs() < ONE_ATTEMPT);
+        let shown_already = tally.unconfirmed
+            && tally.source == Source::PodStatus
+            && tally.last_attempt.duration_since(ended).abs() < SAME_ATTEMPT;
+        tally.last_call = Some(ended);
+        if !trouble.message.is_empty() {
+            tally.trouble = trouble;
+        }
+        if next_credential || shown_already {
+            tally.unconfirmed &= !shown_already;
+            return Some(Change::Moved(key));
+        }
+        tally.attempts = tally.attempts.saturating_add(1);
+        tally.last_attempt = ended;
+        tally.source = Source::Wire;
+        tally.unconfirmed = true;
+        Some(Change::Counted(key))
+    }
+}
+
+#[cfg(test)]
+#[path = "calls_tests.rs"]
+mod tests;

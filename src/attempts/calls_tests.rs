@@ -1,0 +1,128 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    fixtures::{key, pod, start, trouble},
+    pods::ImageState,
+};
+
+fn at(seconds: i64) -> Timestamp {
+    start() + SignedDuration::from_secs(seconds)
+}
+
+fn call(started: i64, ended: i64, error: Option<&str>) -> Call {
+    Call {
+        key: key(),
+        namespace: "batch".into(),
+        pod: "p".into(),
+        started: at(started),
+        ended: at(ended),
+        error: error.map(str::to_owned),
+    }
+}
+
+fn fails(all: &mut Attempts, started: i64, ended: i64) -> Option<Change> {
+    all.observe_call(call(started, ended, Some("")))
+}
+
+fn shows(all: &mut Attempts, state: ImageState, second: i64) -> Vec<Change> {
+    all.observe(&pod(Some(state)), at(second))
+}
+
+fn failed() -> ImageState {
+    ImageState::Failed(trouble("from the status"))
+}
+
+fn backing_off() -> ImageState {
+    ImageState::BackingOff(trouble("Back-off"))
+}
+
+fn attempts(all: &Attempts) -> u32 {
+    all.get(&key()).map_or(0, |tally| tally.attempts)
+}
+
+#[test]
+fn several_credentials_are_one_attempt() {
+    let mut all = Attempts::default();
+    assert_eq!(fails(&mut all, 0, 1), Some(Change::Counted(key())));
+    assert_eq!(fails(&mut all, 1, 2), Some(Change::Moved(key())));
+    assert_eq!(fails(&mut all, 13, 14), Some(Change::Counted(key())));
+    assert_eq!(attempts(&all), 2);
+}
+
+#[test]
+fn what_the_status_shows_of_a_counted_call_is_no_second_attempt_and_tells_the_text() {
+    let mut all = Attempts::default();
+    fails(&mut all, 0, 1);
+    assert_eq!(shows(&mut all, failed(), 2), [Change::Moved(key())]);
+    assert_eq!(all.get(&key()).unwrap().trouble.message, "from the status");
+    shows(&mut all, backing_off(), 12);
+    fails(&mut all, 15, 16);
+    // However late, as after an absence of the API server.
+    assert_eq!(shows(&mut all, failed(), 90), [Change::Moved(key())]);
+    assert_eq!(attempts(&all), 2);
+    assert_eq!(all.get(&key()).unwrap().source, Source::Wire);
+}
+
+#[test]
+fn the_status_may_be_seen_before_the_call() {
+    let mut all = Attempts::default();
+    assert_eq!(shows(&mut all, failed(), 2), [Change::Counted(key())]);
+    assert_eq!(fails(&mut all, 0, 1), Some(Change::Moved(key())));
+    shows(&mut all, backing_off(), 12);
+    assert_eq!(fails(&mut all, 15, 16), Some(Change::Counted(key())));
+    assert_eq!(attempts(&all), 2);
+}
+
+#[test]
+fn the_status_fills_in_what_the_wire_missed() {
+    let mut all = Attempts::default();
+    fails(&mut all, 0, 1);
+    shows(&mut all, failed(), 2);
+    shows(&mut all, backing_off(), 12);
+    // A gap: the second call was not seen.
+    assert_eq!(shows(&mut all, failed(), 17), [Change::Counted(key())]);
+    shows(&mut all, backing_off(), 30);
+    fails(&mut all, 40, 41);
+    shows(&mut all, failed(), 42);
+    assert_eq!(attempts(&all), 3);
+}
+
+#[test]
+fn a_success_on_the_wire_resets() {
+    let mut all = Attempts::default();
+    fails(&mut all, 0, 1);
+    assert_eq!(all.observe_call(call(15, 16, None)), Some(Change::Reset(key(), 1)));
+    assert_eq!(all.observe_call(call(30, 31, None)), None);
+}
+
+proptest! {
+    /// Attempts at least 10 s apart, each of one to three calls, each seen by the wire, the
+    /// status or both: every one of them counts once.
+    #[test]
+    fn each_attempt_counts_once_whoever_saw_it(
+        seen in prop::collection::vec((any::<bool>(), any::<bool>(), 1..=3i64, 0..3i64), 1..20),
+    ) {
+        let mut all = Attempts::default();
+        let mut expected = 0;
+        for (number, &(wire, status, calls, lag)) in seen.iter().enumerate() {
+            let now = number as i64 * 15;
+            if wire {
+                for call in 0..calls {
+                    fails(&mut all, now + call, now + call);
+                }
+            }
+            if status {
+                shows(&mut all, failed(), now + calls + lag);
+                shows(&mut all, backing_off(), now + 12);
+            }
+            expected += u32::from(wire || status);
+            // A status that never showed a call must not swallow a later attempt of its own: it
+            // may, once, and then the count is one short, never one too many.
+            prop_assert!(attempts(&all) <= expected);
+            if seen.iter().take(number + 1).all(|&(wire, status, ..)| wire || !status) {
+                prop_assert_eq!(attempts(&all), expected);
+            }
+        }
+    }
+}
