@@ -68,7 +68,6 @@ async fn api_server_away() -> anyhow::Result<()> {
     assert!(retries < 20, "{retries} tries within about a minute");
 
     node.rig.restart("kube-apiserver").await?;
-    node.rig.wait_ready().await?;
     node.wait_pod("away", "p", "it is Failed", |pod| phase(pod) == "Failed").await?;
     node.until_logged(&agent, &["verdict ended", "held"]).await?;
     assert_eq!(node.good_writes_to("away", "p")?, 1, "one write and no more");
