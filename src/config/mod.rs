@@ -107,7 +107,7 @@ impl Default for Act {
         Self {
             method: Method::Status,
             verify_for: SignedDuration::from_secs(30),
-            max_rewrites: 3,
+            max_rewrites: 5,
             check_image: true,
         }
     }
@@ -176,7 +176,8 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".into(), format: LogFormat::Json }
+        // What kube_client says of failures is said by us as well, with what to do.
+        Self { level: "info,kube_client=off".into(), format: LogFormat::Json }
     }
 }
 
