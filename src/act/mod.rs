@@ -102,7 +102,7 @@ pub struct Actor {
 /// What one round of a verdict came to.
 enum Round {
     Done(Outcome),
-    /// Look again at once: the pod changed under the write.
+    /// Look again at once: the pod is not as it was written.
     Again,
     /// Look again after a back-off.
     Later(String),
@@ -253,12 +253,12 @@ impl Actor {
                 );
                 self.verify(api, record).await
             }
-            Err(ApiError::Conflict) => Round::Again,
             Err(ApiError::Gone) => Round::Done(Outcome::Gone),
             Err(error @ ApiError::Rejected(_)) => {
                 tracing::error!(pod = pod.full_name(), %error, "a verdict is refused");
                 Round::Done(Outcome::GivenUp)
             }
+            // A pod that changes all the time is read no more often than an absent one.
             Err(error) => Round::Later(error.to_string()),
         }
     }
