@@ -28,7 +28,8 @@ pub enum ApiError {
 impl From<kube::Error> for ApiError {
     fn from(error: kube::Error) -> Self {
         let kube::Error::Api(status) = &error else {
-            return Self::Unavailable(crate::say(&error));
+            let why = crate::say(&error);
+            return Self::Unavailable(format!("the API server cannot be reached: {why}"));
         };
         let text = format!("the API server answered {}: {}", status.code, status.message);
         match status.code {

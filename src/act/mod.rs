@@ -42,6 +42,10 @@ pub const REASON: &str = "ImagePullFailed";
 /// API server does not see a storm from every node.
 const CONCURRENT_WRITES: usize = 4;
 const EVENT_TRIES: usize = 3;
+/// Between two looks at a verdict that is held back; jitter may double it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Before a verdict that was taken back is written again; doubled each time.
+const REWRITE_PAUSE: Duration = Duration::from_secs(10);
 
 /// How a verdict ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,10 +102,12 @@ pub struct Actor {
 /// What one round of a verdict came to.
 enum Round {
     Done(Outcome),
-    /// Look again at once: the pod changed under the write.
+    /// Look again at once: the pod is not as it was written.
     Again,
     /// Look again after a back-off.
     Later(String),
+    /// Look again after this time.
+    After(Duration, &'static str),
 }
 
 impl Actor {
@@ -116,7 +122,7 @@ impl Actor {
         let api = PodApi::new(self.parts.client.clone(), &record);
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_secs(1))
-            .with_max_delay(Duration::from_secs(60))
+            .with_max_delay(LONGEST_PAUSE)
             .without_max_times()
             .with_jitter();
         let mut pause = pauses.build();
@@ -124,8 +130,18 @@ impl Actor {
             match self.round(&api, &mut record).await {
                 Round::Done(outcome) => break outcome,
                 Round::Again => {}
+                Round::After(delay, why) => {
+                    tracing::info!(
+                        pod = record.tally.pod,
+                        namespace = record.tally.namespace,
+                        retry_in_s = delay.as_secs(),
+                        reason = why,
+                        "a verdict waits"
+                    );
+                    tokio::time::sleep(delay).await;
+                }
                 Round::Later(why) => {
-                    let delay = pause.next().unwrap_or(Duration::from_secs(60));
+                    let delay = pause.next().unwrap_or(LONGEST_PAUSE);
                     tracing::warn!(
                         pod = record.tally.pod,
                         namespace = record.tally.namespace,
@@ -170,6 +186,9 @@ impl Actor {
                 return Round::Done(Outcome::GivenUp);
             }
             record.stage = VerdictStage::Decided;
+            let pause =
+                REWRITE_PAUSE * 2_u32.saturating_pow(record.writes.saturating_sub(1).min(6));
+            return Round::After(pause, "the kubelet took it back");
         }
         match self.evidence(&pod, record).await {
             Some(round) => round,
@@ -185,6 +204,10 @@ impl Actor {
             Decision::Fail => {}
             Decision::Wait(_) => return Some(Round::Later("the clock went back".into())),
             Decision::Leave(because) => return Some(Round::Done(Outcome::Withdrawn(because))),
+        }
+        if let Some(settles_in) = self.parts.pods.settles_in() {
+            let why = "the API server was away: the kubelet may not see a write yet";
+            return Some(Round::After(settles_in, why));
         }
         // A name that the kubelet cannot parse can never arrive, and runtimes differ in how they
         // answer a question about it.
@@ -230,12 +253,12 @@ impl Actor {
                 );
                 self.verify(api, record).await
             }
-            Err(ApiError::Conflict) => Round::Again,
             Err(ApiError::Gone) => Round::Done(Outcome::Gone),
             Err(error @ ApiError::Rejected(_)) => {
                 tracing::error!(pod = pod.full_name(), %error, "a verdict is refused");
                 Round::Done(Outcome::GivenUp)
             }
+            // A pod that changes all the time is read no more often than an absent one.
             Err(error) => Round::Later(error.to_string()),
         }
     }

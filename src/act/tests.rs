@@ -210,6 +210,7 @@ async fn a_reverted_verdict_goes_on_with_the_deadline_if_the_right_is_there() {
     )
     .await;
     assert_eq!(review["spec"]["resourceAttributes"]["verb"], "patch");
+    f.read(stuck("9")).await;
     let explained = answer(&mut f.api, Verb::PATCH, STATUS, (200, stuck("10"))).await;
     assert_eq!(explained["status"]["phase"], Value::Null, "the kubelet ends it, not this write");
     f.shows(&ended());
@@ -240,12 +241,26 @@ async fn without_that_right_it_is_written_a_bounded_number_of_times() {
                 ),
             )
             .await;
+            f.read(stuck("7")).await;
         }
         answer(&mut f.api, Verb::PATCH, STATUS, (200, ended())).await;
         answer(&mut f.api, Verb::POST, EVENTS, (201, json!({}))).await;
     }
     f.read(stuck("12")).await;
     assert_eq!(verdict.await.unwrap(), Outcome::GivenUp);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_a_verdict_waits_for_the_kubelets_own_watch() {
+    let mut f = fixture(NO_CHECK);
+    f.pods.trouble();
+    let began = tokio::time::Instant::now();
+    let verdict = f.start();
+    f.read(stuck("7")).await;
+    f.read(stuck("8")).await;
+    assert!(began.elapsed() >= Duration::from_secs(60), "a kubelet may need a minute");
+    answer(&mut f.api, Verb::PATCH, STATUS, refusal(404, "gone")).await;
+    assert_eq!(verdict.await.unwrap(), Outcome::Gone);
 }
 
 #[tokio::test(start_paused = true)]

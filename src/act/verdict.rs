@@ -50,13 +50,14 @@ impl VerdictRecord {
 
     /// What the pod's owner reads: image, attempts, time and last error.
     pub fn text(&self) -> String {
-        let Tally { attempts, trouble, .. } = &self.tally;
-        let span = self.tally.span();
-        let times = if *attempts == 1 { "attempt" } else { "attempts" };
+        let Tally { attempts, trouble, last_attempt, .. } = &self.tally;
+        let times = match attempts {
+            1 => "1 failed attempt".to_owned(),
+            more => format!("{more} failed attempts in {:#}, the last", self.tally.span()),
+        };
         let mut text = format!(
-            "Image \"{}\" could not be pulled: {attempts} failed {times} in {span:#}, the last at \
-             {:.0}: {}: {}",
-            self.key.image, self.tally.last_attempt, trouble.reason, trouble.message
+            "Image \"{}\" could not be pulled: {times} at {last_attempt:.0}: {}: {}",
+            self.key.image, trouble.reason, trouble.message
         );
         text.truncate(text.floor_char_boundary(TEXT_LIMIT));
         text

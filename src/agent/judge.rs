@@ -132,6 +132,7 @@ impl Judge {
             }
             PodEvent::Trouble(error) => {
                 self.troubled_at = Some(Instant::now());
+                self.parts.pods.trouble();
                 self.parts.metrics.watch_error();
                 self.parts.health.set("pods", Condition::Starting(watch_trouble(error)));
             }

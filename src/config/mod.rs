@@ -2,6 +2,7 @@
 //!
 //! In: a file's text. Out: a [`Config`] that is valid as a whole. Touches only that file.
 
+mod checks;
 mod endpoint;
 mod load;
 
@@ -73,8 +74,10 @@ pub enum Capture {
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Counted attempts since the last success of the image in this pod; at least 1.
+    #[serde(deserialize_with = "checks::attempts")]
     pub max_attempts: u32,
     /// Time since the first of those attempts.
+    #[serde(deserialize_with = "checks::duration")]
     pub min_elapsed: SignedDuration,
 }
 
@@ -91,6 +94,7 @@ pub struct Act {
     /// How a pod is ended.
     pub method: Method,
     /// How long a pod is watched after the write before the verdict counts as held.
+    #[serde(deserialize_with = "checks::window")]
     pub verify_for: SignedDuration,
     /// How often a verdict that the kubelet reverted is written again.
     pub max_rewrites: u32,
@@ -103,7 +107,7 @@ impl Default for Act {
         Self {
             method: Method::Status,
             verify_for: SignedDuration::from_secs(30),
-            max_rewrites: 3,
+            max_rewrites: 5,
             check_image: true,
         }
     }
@@ -149,6 +153,7 @@ impl Default for Serve {
 #[serde(default, deny_unknown_fields)]
 pub struct Ledger {
     /// Folder of the ledger file; created when missing.
+    #[serde(deserialize_with = "checks::absolute")]
     pub dir: PathBuf,
 }
 
@@ -163,6 +168,7 @@ impl Default for Ledger {
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// A filter such as `info` or `pullfuse=debug,kube=warn`.
+    #[serde(deserialize_with = "checks::filter")]
     pub level: String,
     /// How a line looks.
     pub format: LogFormat,
@@ -170,7 +176,8 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".into(), format: LogFormat::Json }
+        // What kube_client says of failures is said by us as well, with what to do.
+        Self { level: "info,kube_client=off".into(), format: LogFormat::Json }
     }
 }
 

@@ -1,3 +1,5 @@
+use jiff::SignedDuration;
+
 use super::*;
 use crate::config::{Act, Endpoint, Limits, Method, Mode};
 
@@ -66,17 +68,20 @@ fn a_wrong_value_is_refused_with_key_and_allowed_values() {
         ("modes = \"enforce\"", &["line 1", "modes", "mode"]),
         ("[limits]\nmax_attempts = \"five\"", &["limits.max_attempts", "line 2", "string", "u32"]),
         ("[limits]\nmax_attempts = -1", &["limits.max_attempts", "line 2", "-1"]),
-        ("[limits]\nmax_attempts = 0", &["limits.max_attempts", "1 or more"]),
-        ("[limits]\nmin_elapsed = \"soon\"", &["limits.min_elapsed", "line 2"]),
-        ("[limits]\nmin_elapsed = \"-1s\"", &["limits.min_elapsed", "out of range", "24h"]),
+        ("[limits]\nmax_attempts = 0", &["limits.max_attempts", "line 2", "1 or more"]),
+        ("[limits]\nmin_elapsed = \"soon\"", &["limits.min_elapsed", "line 2", "\"1m 30s\""]),
+        (
+            "[limits]\nmin_elapsed = \"-1s\"",
+            &["limits.min_elapsed", "line 2", "out of range", "24h"],
+        ),
         ("mode = \"on\"", &["mode", "enforce", "dry-run"]),
         ("[runtime]\nendpoint = \"/run/x.sock\"", &["runtime.endpoint", "unix:///"]),
         ("[runtime]\ncapture = \"maybe\"", &["runtime.capture", "auto", "off"]),
         ("[act]\nmethod = \"delete\"", &["act.method", "status", "deadline"]),
-        ("[act]\nverify_for = \"0s\"", &["act.verify_for", "1s"]),
+        ("[act]\nverify_for = \"0s\"", &["act.verify_for", "line 2", "1s"]),
         ("[serve]\naddress = \"9460\"", &["serve.address"]),
-        ("[ledger]\ndir = \"state\"", &["ledger.dir", "absolute"]),
-        ("[log]\nlevel = \"pullfuse=loud\"", &["log.level", "pullfuse=debug"]),
+        ("[ledger]\ndir = \"state\"", &["ledger.dir", "line 2", "absolute"]),
+        ("[log]\nlevel = \"pullfuse=loud\"", &["log.level", "line 2", "pullfuse=debug"]),
         ("[limits\nmax_attempts = 1", &["line 1"]),
     ] {
         let error = parse(text).expect_err(text);

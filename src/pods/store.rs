@@ -1,16 +1,26 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{PodFacts, PodUid};
 
 /// How long the watch may lag behind a write before the API server itself is asked.
 const WATCH_LAG: Duration = Duration::from_secs(10);
+/// After an absence of the API server a kubelet's own watch may need a minute to come back
+/// (client-go's reflector waits 30 s, with jitter up to 60 s), and ours reports a failure at least
+/// once a minute. Until then the kubelet cannot see a verdict and takes it back.
+const SETTLING: Duration = Duration::from_secs(120);
 
 /// The pods of this node as last seen; clones share one state.
 #[derive(Debug, Clone, Default)]
 pub struct Pods {
     pods: watch::Sender<BTreeMap<PodUid, PodFacts>>,
+    /// When the watch failed last.
+    troubled: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Pods {
@@ -31,6 +41,22 @@ impl Pods {
         self.pods.send_modify(|pods| {
             pods.remove(uid);
         });
+    }
+
+    /// Notes that the watch failed.
+    pub fn trouble(&self) {
+        *self.troubled() = Some(Instant::now());
+    }
+
+    /// How long to wait until every watch of this node's pods, the kubelet's too, is up to date.
+    pub fn settles_in(&self) -> Option<Duration> {
+        let since = self.troubled().as_ref()?.elapsed();
+        SETTLING.checked_sub(since).filter(|left| !left.is_zero())
+    }
+
+    fn troubled(&self) -> MutexGuard<'_, Option<Instant>> {
+        // A panic elsewhere leaves nothing half done: every change is one assignment.
+        self.troubled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One pod.

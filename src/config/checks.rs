@@ -1,0 +1,67 @@
+//! What the types alone cannot say. As part of deserializing, so that the error names the line.
+
+use std::path::PathBuf;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Deserializer, de::Error};
+
+pub(super) fn attempts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        0 => Err(D::Error::custom(
+            "0 would fail every pod at once; use 1 or more (to fail none, set mode = \"dry-run\")",
+        )),
+        attempts => Ok(attempts),
+    }
+}
+
+/// Up to a day.
+pub(super) fn duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<SignedDuration, D::Error> {
+    within(deserializer, SignedDuration::ZERO)
+}
+
+/// A second to a day.
+pub(super) fn window<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<SignedDuration, D::Error> {
+    within(deserializer, SignedDuration::from_secs(1))
+}
+
+fn within<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    least: SignedDuration,
+) -> Result<SignedDuration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let most = SignedDuration::from_hours(24);
+    match text.parse::<SignedDuration>() {
+        Ok(value) if (least..=most).contains(&value) => Ok(value),
+        Ok(_) => Err(D::Error::custom(format!(
+            "`{text}` is out of range; use \"{least:#}\" to \"{most:#}\""
+        ))),
+        Err(_) => Err(D::Error::custom(format!(
+            "`{text}` is no duration; write for example \"30s\" or \"1m 30s\""
+        ))),
+    }
+}
+
+pub(super) fn absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let path = PathBuf::deserialize(deserializer)?;
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(D::Error::custom(format!(
+        "`{}` is not an absolute path; use for example \"/var/lib/pullfuse\"",
+        path.display()
+    )))
+}
+
+pub(super) fn filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.parse::<tracing_subscriber::filter::Targets>() {
+        Ok(_) => Ok(text),
+        Err(error) => Err(D::Error::custom(format!(
+            "`{text}`: {error}; use for example \"info\" or \"pullfuse=debug,kube=warn\""
+        ))),
+    }
+}
