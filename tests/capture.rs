@@ -5,7 +5,7 @@
 #![allow(missing_docs, reason = "nobody links to a test")]
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{IoSlice, Read, Write},
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
@@ -103,7 +103,7 @@ async fn every_way_and_size_of_sending_is_heard_byte_for_byte() {
     let mut capture = hear(&pair.path(), Match::Inode).await;
     let (client, server) = pair.connect();
     let got = reader(server);
-    let mut sent = Vec::new();
+    let mut sent: Vec<u8> = Vec::new();
     for (round, size) in SIZES.into_iter().enumerate() {
         let bytes = pattern(round as u64 + 1, size);
         (&client).write_all(&bytes).unwrap();
@@ -131,4 +131,203 @@ async fn every_way_and_size_of_sending_is_heard_byte_for_byte() {
     assert_eq!(direction, Direction::ToServer);
     assert!(bytes == sent, "heard {} bytes, sent {}", bytes.len(), sent.len());
     eprintln!("{:?}", capture.counters());
+}
+
+#[tokio::test]
+async fn a_send_that_fits_only_in_part_is_heard_in_part() {
+    let pair = Pair::new();
+    let mut capture = hear(&pair.path(), Match::Inode).await;
+    let (client, mut server) = pair.connect();
+    server.set_nonblocking(true).unwrap();
+    client.set_nonblocking(true).unwrap();
+    let bytes = pattern(9, 3 << 20);
+    let (mut sent, mut got, mut partial) = (Vec::new(), Vec::new(), 0);
+    let mut space = vec![0; 70_000];
+    for round in 0..60 {
+        let from = sent.len() % (2 << 20);
+        let (a, b) = bytes[from..from + (1 << 20)].split_at(333_333);
+        let segments = [IoSlice::new(a), IoSlice::new(&a[..0]), IoSlice::new(b)];
+        let result = match round % 3 {
+            0 => (&client).write(&bytes[from..from + (1 << 20)]),
+            1 => (&client).write_vectored(&segments),
+            _ => {
+                sendmsg(&client, &segments, &mut SendAncillaryBuffer::default(), SendFlags::empty())
+                    .map_err(Into::into)
+            }
+        };
+        if let Ok(n) = result {
+            sent.extend_from_slice(&bytes[from..from + n]);
+            partial += usize::from(n < 1 << 20);
+        }
+        if let Ok(n) = server.read(&mut space) {
+            got.extend_from_slice(&space[..n]);
+        }
+    }
+    assert!(partial > 10, "only {partial} sends were partial");
+    drop(client);
+    while let Ok(n @ 1..) = server.read(&mut space) {
+        got.extend_from_slice(&space[..n]);
+    }
+    assert!(got == sent);
+    let heard = streams(drain(&mut capture).await);
+    assert!(heard.into_values().collect::<Vec<_>>() == [sent]);
+}
+
+#[tokio::test]
+async fn connections_at_once_are_kept_apart_in_both_directions() {
+    let pair = Pair::new();
+    let mut capture = hear(&pair.path(), Match::Both).await;
+    let talkers: Vec<_> = (0..8_u64)
+        .map(|number| {
+            let (client, server) = pair.connect();
+            let (one, two) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let talk = move |mut end: UnixStream, seed: u64| {
+                thread::spawn(move || {
+                    let bytes = pattern(seed, 400_000);
+                    for piece in bytes.chunks(1 + seed as usize * 397) {
+                        end.write_all(piece).unwrap();
+                    }
+                    end.shutdown(std::net::Shutdown::Write).unwrap();
+                    bytes
+                })
+            };
+            let got = [reader(one), reader(two)];
+            (talk(client, 2 * number + 1), talk(server, 2 * number + 2), got)
+        })
+        .collect();
+    let mut sent = Vec::new();
+    for (client, server, got) in talkers {
+        let (asked, answered) = (client.join().unwrap(), server.join().unwrap());
+        let [got_answer, got_question] = got.map(|reader| reader.join().unwrap());
+        assert!(got_answer == answered && got_question == asked);
+        sent.push((asked, answered));
+    }
+    let mut heard = streams(drain(&mut capture).await);
+    let connections: HashSet<u64> = heard.keys().map(|(connection, _)| *connection).collect();
+    let mut all: Vec<_> = connections
+        .into_iter()
+        .map(|connection| {
+            let mut take = |direction| heard.remove(&(connection, direction)).unwrap();
+            (take(Direction::ToServer), take(Direction::ToClient))
+        })
+        .collect();
+    all.sort();
+    sent.sort();
+    assert!(all == sent);
+}
+
+#[tokio::test]
+async fn a_connection_older_than_the_capture_is_heard_from_then_on() {
+    let pair = Pair::new();
+    let (mut client, server) = pair.connect();
+    client.write_all(b"before").unwrap();
+    let mut capture = hear(&pair.path(), Match::Path).await;
+    client.write_all(b"after").unwrap();
+    (&server).write_all(b"answer").unwrap();
+    let heard = streams(drain(&mut capture).await);
+    let mut texts: Vec<_> = heard.into_values().collect();
+    texts.sort();
+    assert_eq!(texts, [b"after".to_vec(), b"answer".to_vec()]);
+}
+
+#[tokio::test]
+async fn only_the_endpoints_own_socket_is_heard() {
+    let (pair, other) = (Pair::new(), Pair::new());
+    let mut capture = hear(&pair.path(), Match::Either).await;
+    let (_own, (mut client, _server)) = (pair.connect(), other.connect());
+    client.write_all(b"elsewhere").unwrap();
+    assert_eq!(drain(&mut capture).await, []);
+}
+
+#[tokio::test]
+async fn a_muted_connection_is_silent_and_the_next_one_is_not() {
+    let pair = Pair::new();
+    let mut capture = hear(&pair.path(), Match::Inode).await;
+    let (mut client, server) = pair.connect();
+    client.write_all(b"one").unwrap();
+    let heard = drain(&mut capture).await;
+    capture.mute(heard[0].connection);
+    client.write_all(b"two").unwrap();
+    (&server).write_all(b"three").unwrap();
+    assert_eq!(drain(&mut capture).await, []);
+    drop((client, server));
+    // The kernel likes to give a new socket the place of the old one.
+    for round in 0..50 {
+        let (mut client, _server) = pair.connect();
+        client.write_all(b"anew").unwrap();
+        let new = drain_one(&mut capture).await;
+        assert_eq!((new.offset, new.data.as_slice()), (0, &b"anew"[..]), "round {round}");
+        assert_ne!(new.connection, heard[0].connection);
+    }
+}
+
+async fn drain_one(capture: &mut Capture) -> Record {
+    timeout(Duration::from_secs(5), capture.next()).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_socket_made_anew_is_heard_and_one_that_comes_late_too() {
+    let pair = Pair::new();
+    let late = pair.folder.path().join("new").join("cri.sock");
+    let mut options = Options::new(vec![pair.path(), late.clone()]);
+    options.by = Match::Inode;
+    let mut capture = Capture::start(options).await.unwrap();
+    let hear_at = async |path: &Path, capture: &mut Capture| {
+        let listener = UnixListener::bind(path).unwrap();
+        // The notice is worked off while records are waited for.
+        let _ = timeout(Duration::from_millis(2500), capture.next()).await;
+        let mut client = UnixStream::connect(path).unwrap();
+        client.write_all(b"hello").unwrap();
+        assert_eq!(drain_one(capture).await.data, b"hello", "{}", path.display());
+        listener
+    };
+    std::fs::remove_file(pair.path()).unwrap();
+    let _restarted = hear_at(&pair.path(), &mut capture).await;
+    std::fs::create_dir(late.parent().unwrap()).unwrap();
+    let _first = hear_at(&late, &mut capture).await;
+}
+
+#[tokio::test]
+async fn what_the_ring_cannot_hold_is_counted_and_leaves_a_gap() {
+    let pair = Pair::new();
+    let mut options = Options::new(vec![pair.path()]);
+    options.ring_bytes = 64 << 10;
+    let mut capture = Capture::start(options).await.unwrap();
+    let (mut client, server) = pair.connect();
+    let got = reader(server);
+    let bytes = pattern(5, 1 << 20);
+    client.write_all(&bytes).unwrap();
+    let mut heard = drain(&mut capture).await;
+    client.write_all(b"end").unwrap();
+    heard.extend(drain(&mut capture).await);
+    drop(client);
+    got.join().unwrap();
+    assert!(capture.counters().dropped > 0);
+    let end = heard.pop().unwrap();
+    assert_eq!((end.offset, end.data.as_slice()), (bytes.len() as u64, &b"end"[..]));
+    let mut missing = 0;
+    let mut at = 0;
+    for record in heard {
+        missing += record.offset - at;
+        let from = record.offset as usize;
+        assert!(record.data == bytes[from..from + record.data.len()]);
+        at = record.offset + record.data.len() as u64;
+    }
+    assert!(missing + (bytes.len() as u64 - at) > 0);
+}
+
+#[tokio::test]
+async fn many_segments_are_heard() {
+    let pair = Pair::new();
+    let mut capture = hear(&pair.path(), Match::Inode).await;
+    let (client, server) = pair.connect();
+    let got = reader(server);
+    let bytes = pattern(77, 4 * 300);
+    let segments: Vec<_> = bytes.chunks(4).map(IoSlice::new).collect();
+    let n = (&client).write_vectored(&segments).unwrap();
+    assert_eq!(n, bytes.len());
+    drop(client);
+    got.join().unwrap();
+    let heard = streams(drain(&mut capture).await);
+    assert!(heard.into_values().collect::<Vec<_>>() == [bytes]);
 }

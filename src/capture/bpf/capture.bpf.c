@@ -145,9 +145,12 @@ INLINE void copy(struct scratch *s, u64 offset)
 			return;
 		if (!walk->in_segment) {
 			walk->iovec += sizeof(struct iovec);
-			if (walk->kind == BUFFER || enter_segment(walk))
-				goto fault;
-			continue;
+			if (walk->kind == BUFFER || enter_segment(walk)) {
+				count(FAULTED);
+				return;
+			}
+			if (!walk->in_segment)
+				continue;
 		}
 		u64 n = walk->left;
 		if (n > walk->in_segment)
@@ -172,9 +175,6 @@ INLINE void copy(struct scratch *s, u64 offset)
 		walk->left -= n;
 	}
 	count(TRUNCATED);
-	return;
-fault:
-	count(FAULTED);
 }
 
 /* Whether this end's sends are to be heard; if so the scratch has connection, direction and time. */
