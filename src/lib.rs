@@ -4,6 +4,7 @@ pub mod act;
 pub mod agent;
 pub mod api;
 pub mod attempts;
+pub mod capture;
 pub mod cli;
 pub mod config;
 #[cfg(test)]

@@ -18,7 +18,7 @@ done
 
 # program:package, a program being a command or a file
 needed=(protoc:protobuf-compiler /usr/include/google/protobuf/empty.proto:libprotobuf-dev
-    gcc:gcc /usr/lib/x86_64-linux-gnu/libc.a:libc6-dev ip:iproute2 unshare:util-linux
+    clang:clang gcc:gcc /usr/lib/x86_64-linux-gnu/libc.a:libc6-dev ip:iproute2 unshare:util-linux
     nsenter:util-linux dpkg:dpkg flock:util-linux buildah:buildah)
 [ "${1:-test}" = demo ] || needed+=(shellcheck:shellcheck)
 packages=()

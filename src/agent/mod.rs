@@ -153,7 +153,7 @@ fn announce(config: &Config, node: &str, kept: &Kept) {
         verdicts = kept.verdicts.len(),
         "pullfuse starts"
     );
-    if config.runtime.capture == Capture::Auto {
+    if config.runtime.capture != Capture::Off {
         tracing::info!(
             "this version does not watch the CRI socket yet: attempts are counted from \
                         pod status"

@@ -65,6 +65,10 @@ pub enum Capture {
     /// The best mode that this build and this node offer.
     #[default]
     Auto,
+    /// Only by a program behind the kernel's own unix-socket send; costs nothing elsewhere.
+    Fentry,
+    /// Only by a program behind every system call; a small cost for each call of the node.
+    Tracepoint,
     /// Not at all: attempts come from pod status.
     Off,
 }

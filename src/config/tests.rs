@@ -76,7 +76,10 @@ fn a_wrong_value_is_refused_with_key_and_allowed_values() {
         ),
         ("mode = \"on\"", &["mode", "enforce", "dry-run"]),
         ("[runtime]\nendpoint = \"/run/x.sock\"", &["runtime.endpoint", "unix:///"]),
-        ("[runtime]\ncapture = \"maybe\"", &["runtime.capture", "auto", "off"]),
+        (
+            "[runtime]\ncapture = \"maybe\"",
+            &["runtime.capture", "auto", "fentry", "tracepoint", "off"],
+        ),
         ("[act]\nmethod = \"delete\"", &["act.method", "status", "deadline"]),
         ("[act]\nverify_for = \"0s\"", &["act.verify_for", "line 2", "1s"]),
         ("[serve]\naddress = \"9460\"", &["serve.address"]),

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Copies what is sent over the container runtime's unix socket into a ring buffer.
+ *
+ * One program runs after each send and looks at what was really sent, so nothing has to be
+ * remembered between a send's begin and its end: `unix_sent` after the kernel's own
+ * unix_stream_sendmsg(), or, where the kernel refuses that, `syscall_done` after every system call.
+ * Whatever cannot be copied still advances the stream's offset: user space sees the gap.
+ */
+#include "kernel.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define CHUNK 16384 /* bytes in a record; a power of two */
+#define STEPS 512   /* records and segments of one send; more than that is a gap */
+#define UNIX_PATH 108
+#define AF_UNIX 1
+#define SOCK_STREAM 1
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define TS_COMPAT 2
+
+/* What user space reads; src/capture/record.rs knows the same layout. */
+struct header { u64 connection, time_ns, offset; u32 length; u8 direction; u8 unused[3]; };
+enum { TO_SERVER = 0, TO_CLIENT = 1 };
+
+struct { __uint(type, RINGBUF); __uint(max_entries, 4 << 20); } RECORDS SEC(".maps");
+
+/* Which sockets: see src/capture/filter.rs. */
+enum { BY_INODE = 1, BY_PATH = 2, BY_BOTH = 3, BY_EITHER = 4 };
+struct inode_key { u64 device, inode; };
+struct path_key { char path[UNIX_PATH]; };
+/* A bit for the length of each wanted path, below 64 and from 64 on: most others need no further
+ * look. */
+struct filter { u64 by, shorter, longer; };
+struct { __uint(type, ARRAY); __uint(max_entries, 1); __type(key, u32); __type(value, struct filter); } FILTER SEC(".maps");
+struct { __uint(type, HASH); __uint(max_entries, 32); __type(key, struct inode_key); __type(value, u8); } INODES SEC(".maps");
+struct { __uint(type, HASH); __uint(max_entries, 32); __type(key, struct path_key); __type(value, u8); } PATHS SEC(".maps");
+
+/* Connections by the inode number of the client's socket. Numbers come round again: `client` and
+ * the creation time in `id` tell a new socket from an old one. */
+struct connection { u64 client, id, sent[2]; };
+struct { __uint(type, LRU_HASH); __uint(max_entries, 4096); __type(key, u64); __type(value, struct connection); } CONNECTIONS SEC(".maps");
+/* Connections that user space does not want any more, by `id`. */
+struct { __uint(type, LRU_HASH); __uint(max_entries, 4096); __type(key, u64); __type(value, u8); } MUTED SEC(".maps");
+
+enum { RECORDED, DROPPED, FAULTED, UNSUPPORTED, TRUNCATED, COUNTERS };
+struct { __uint(type, ARRAY); __uint(max_entries, COUNTERS); __type(key, u32); __type(value, u64); } COUNTS SEC(".maps");
+
+/* Where the bytes of a send lie. */
+enum { NOWHERE = 0, BUFFER = 1, KERNEL_IOVEC = 2, USER_IOVEC = 3 };
+
+/* A walk over a send's bytes. In a map, not in registers: the verifier then knows nothing about its
+ * values, so that all turns of a loop look alike to it. */
+struct walk { u64 at, in_segment, iovec, left, back; u32 kind, unused; };
+struct scratch { struct walk walk; struct header header; u8 data[CHUNK]; };
+struct { __uint(type, PERCPU_ARRAY); __uint(max_entries, 1); __type(key, u32); __type(value, struct scratch); } SCRATCH SEC(".maps");
+
+INLINE void count(u32 which)
+{
+	u64 *n = lookup(&COUNTS, &which);
+	if (n)
+		__sync_fetch_and_add(n, 1);
+}
+
+INLINE int inode_wanted(struct unix_sock *sk)
+{
+	struct dentry *dentry = GET(sk, path.dentry);
+	if (!dentry)
+		return 0;
+	struct inode *inode = GET(dentry, d_inode);
+	struct super_block *fs = GET(inode, i_sb);
+	struct inode_key key = { .device = GET(fs, s_dev), .inode = GET(inode, i_ino) };
+	return lookup(&INODES, &key) != 0;
+}
+
+INLINE int path_wanted(struct unix_sock *sk, struct filter *filter)
+{
+	struct unix_address *address = GET(sk, addr);
+	if (!address)
+		return 0;
+	/* Address family, path, final 0. */
+	u32 length = (u32)GET(address, len) - 3;
+	u64 lengths = length < 64 ? filter->shorter : filter->longer;
+	if (length >= UNIX_PATH || !(lengths >> (length & 63) & 1))
+		return 0;
+	struct path_key key = {};
+	/* sun_path stands after the family, by ABI; aya cannot relocate an index of a flexible array. */
+	read_kernel_str(&key, sizeof(key), (char *)__builtin_preserve_access_index(&address->name) + 2);
+	return lookup(&PATHS, &key) != 0;
+}
+
+/* Whether this is a server's end: accepted sockets inherit address and file of the listener. */
+INLINE int wanted(struct unix_sock *sk, struct filter *filter)
+{
+	switch (filter->by) {
+	case BY_INODE: return inode_wanted(sk);
+	case BY_PATH: return path_wanted(sk, filter);
+	case BY_BOTH: return inode_wanted(sk) && path_wanted(sk, filter);
+	case BY_EITHER: return inode_wanted(sk) || path_wanted(sk, filter);
+	}
+	return 0;
+}
+
+/* The connection's state, made when it is first heard; 0 when the client's end is already closed. */
+INLINE struct connection *connection_of(struct sock *client)
+{
+	struct socket *socket = GET(client, sk_socket);
+	struct file *file = GET(socket, file);
+	struct inode *inode = GET(file, f_inode);
+	u64 number = GET(inode, i_ino);
+	if (!number)
+		return 0;
+	struct connection *known = lookup(&CONNECTIONS, &number);
+	if (known && known->client == (u64)client)
+		return known;
+	struct connection new = {
+		.client = (u64)client,
+		.id = number << 32 | (u32)(monotonic_ns() >> 10),
+	};
+	/* Both ends may come here at once; the first one's state is kept. */
+	update(&CONNECTIONS, &number, &new, known ? ANY : NOEXIST);
+	return lookup(&CONNECTIONS, &number);
+}
+
+/* Reads the segment that the walk stands at. */
+INLINE int enter_segment(struct walk *walk)
+{
+	struct iovec segment = {};
+	long failed = walk->kind == USER_IOVEC
+			      ? read_user(&segment, sizeof(segment), (void *)walk->iovec)
+			      : read_kernel(&segment, sizeof(segment), (void *)walk->iovec);
+	walk->at = segment.iov_base;
+	walk->in_segment = segment.iov_len;
+	return failed ? -1 : 0;
+}
+
+/* Copies what lies in the walk's way. The header is filled but for offset and length. */
+INLINE void copy(struct scratch *s, u64 offset)
+{
+	struct walk *walk = &s->walk;
+	s->header.offset = offset;
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < STEPS; i++) {
+		if (!walk->left)
+			return;
+		if (!walk->in_segment) {
+			walk->iovec += sizeof(struct iovec);
+			if (walk->kind == BUFFER || enter_segment(walk)) {
+				count(FAULTED);
+				return;
+			}
+			if (!walk->in_segment)
+				continue;
+		}
+		u64 n = walk->left;
+		if (n > walk->in_segment)
+			n = walk->in_segment;
+		if (n > CHUNK)
+			n = CHUNK;
+		/* The verifier must see the bound, the compiler must not think it away. */
+		asm volatile("" : "+r"(n));
+		n &= 2 * CHUNK - 1;
+		if (n > CHUNK)
+			return;
+		s->header.length = n;
+		if (read_user(s->data, n, (void *)walk->at))
+			count(FAULTED);
+		else if (ring_output(&RECORDS, &s->header, sizeof(struct header) + n, 0))
+			count(DROPPED);
+		else
+			count(RECORDED);
+		s->header.offset += n;
+		walk->at += n;
+		walk->in_segment -= n;
+		walk->left -= n;
+	}
+	count(TRUNCATED);
+}
+
+/* Whether this end's sends are to be heard; if so the scratch has connection, direction and time. */
+INLINE struct scratch *heard(struct sock *sk, u64 sent, u64 *offset)
+{
+	u32 zero = 0;
+	struct filter *filter = lookup(&FILTER, &zero);
+	struct sock *peer = GET((struct unix_sock *)sk, peer);
+	if (!filter || !peer)
+		return 0;
+	u8 direction;
+	if (wanted((struct unix_sock *)peer, filter))
+		direction = TO_SERVER;
+	else if (wanted((struct unix_sock *)sk, filter))
+		direction = TO_CLIENT;
+	else
+		return 0;
+	struct connection *connection = connection_of(direction == TO_SERVER ? sk : peer);
+	if (!connection)
+		return 0;
+	u64 id = connection->id;
+	if (lookup(&MUTED, &id))
+		return 0;
+	struct scratch *s = lookup(&SCRATCH, &zero);
+	if (!s)
+		return 0;
+	/* Two sends at once on one end of a stream have no order that anybody could rely on. */
+	u64 *total = &connection->sent[direction];
+	*offset = *total;
+	__sync_fetch_and_add(total, sent);
+	s->header.connection = id;
+	s->header.direction = direction;
+	s->header.time_ns = monotonic_ns();
+	s->walk.left = sent;
+	return s;
+}
+
+INLINE u32 kind_of(struct iov_iter *iter)
+{
+	if (!HAS(iter, iter_type)) {
+		u32 type = GET((struct iov_iter___type *)iter, type) & ~1u;
+		return type == 4 ? KERNEL_IOVEC : NOWHERE;
+	}
+	u8 type = GET(iter, iter_type);
+	if (HAS_ENUM(iter_type, ITER_UBUF) && type == ENUM(iter_type, ITER_UBUF))
+		return BUFFER;
+	return type == ENUM(iter_type, ITER_IOVEC) ? KERNEL_IOVEC : NOWHERE;
+}
+
+SEC("fexit/unix_stream_sendmsg")
+int unix_sent(u64 *ctx)
+{
+	struct socket *socket = (void *)ctx[0];
+	struct msghdr *message = (void *)ctx[1];
+	u64 length = ctx[2];
+	int sent = (int)ctx[3];
+	u64 offset;
+	if (sent <= 0)
+		return 0;
+	struct scratch *s = heard(GET(socket, sk), sent, &offset);
+	if (!s)
+		return 0;
+
+	/* The iterator stands behind what was taken, which is more than what was sent when the send
+	 * failed half-way. Walk back by that much to where it began. */
+	struct walk *walk = &s->walk;
+	struct iov_iter *iter = &message->msg_iter;
+	u64 within = GET(iter, iov_offset);
+	walk->back = length - GET(iter, count);
+	walk->kind = kind_of(iter);
+	if (walk->kind == BUFFER) {
+		walk->at = (u64)GET(iter, ubuf) + within - walk->back;
+		walk->in_segment = sent;
+	} else if (walk->kind == KERNEL_IOVEC) {
+		walk->iovec = HAS(iter, __iov) ? (u64)GET(iter, __iov)
+					       : (u64)GET((struct iov_iter___iov *)iter, iov);
+		walk->in_segment = within;
+#pragma clang loop unroll(disable)
+		for (int i = 0; i < STEPS && walk->back > walk->in_segment; i++) {
+			walk->back -= walk->in_segment;
+			walk->iovec -= sizeof(struct iovec);
+			if (enter_segment(walk))
+				break;
+		}
+		if (walk->back > walk->in_segment) {
+			count(TRUNCATED);
+			return 0;
+		}
+		within = walk->in_segment - walk->back;
+		if (enter_segment(walk)) {
+			count(FAULTED);
+			return 0;
+		}
+		walk->at += within;
+		walk->in_segment -= within;
+	} else {
+		count(UNSUPPORTED);
+		return 0;
+	}
+	copy(s, offset);
+	return 0;
+}
+
+/* The stream socket behind a file descriptor of the current task, if it is a unix one. */
+INLINE struct sock *unix_stream(u32 fd)
+{
+	struct task_struct *task = (void *)current_task();
+	struct files_struct *files = GET(task, files);
+	struct fdtable *table = GET(files, fdt);
+	if (fd >= GET(table, max_fds))
+		return 0;
+	struct file **files_by_fd = GET(table, fd), *file = 0;
+	read_kernel(&file, sizeof(file), files_by_fd + fd);
+	struct inode *inode = GET(file, f_inode);
+	if ((GET(inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	struct socket *socket = GET(file, private_data);
+	struct sock *sk = GET(socket, sk);
+	if (GET(sk, __sk_common.skc_family) != AF_UNIX || GET(socket, type) != SOCK_STREAM)
+		return 0;
+	return sk;
+}
+
+SEC("tp_btf/sys_exit")
+int syscall_done(u64 *ctx)
+{
+	struct pt_regs *regs = (void *)ctx[0];
+	s64 sent = (s64)ctx[1];
+	if (sent <= 0)
+		return 0;
+	u64 call = SYSCALL(regs);
+	if (call != SYS_WRITE && call != SYS_WRITEV && call != SYS_SENDTO && call != SYS_SENDMSG)
+		return 0;
+	u64 argument = ARG2(regs), offset;
+	struct sock *sk = unix_stream(ARG1(regs));
+	if (!sk)
+		return 0;
+	struct scratch *s = heard(sk, sent, &offset);
+	if (!s)
+		return 0;
+#if defined(__TARGET_ARCH_x86)
+	/* Of a 32-bit program the same numbers mean other calls. */
+	struct task_struct *task = (void *)current_task();
+	if (GET(task, thread_info.status) & TS_COMPAT) {
+		count(UNSUPPORTED);
+		return 0;
+	}
+#endif
+
+	struct walk *walk = &s->walk;
+	walk->kind = USER_IOVEC;
+	walk->iovec = argument;
+	if (call == SYS_SENDMSG) {
+		struct user_msghdr message = {};
+		read_user(&message, sizeof(message), (void *)argument);
+		walk->iovec = message.msg_iov;
+	}
+	if (call == SYS_WRITE || call == SYS_SENDTO) {
+		walk->kind = BUFFER;
+		walk->at = argument;
+		walk->in_segment = sent;
+	} else if (enter_segment(walk)) {
+		count(FAULTED);
+		return 0;
+	}
+	copy(s, offset);
+	return 0;
+}

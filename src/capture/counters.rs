@@ -1,0 +1,67 @@
+//! How much was heard, and every way of not hearing.
+
+use std::{fs, os::fd::AsRawFd};
+
+use aya::{
+    Ebpf,
+    maps::{Array, MapData, MapError},
+    programs::ProgramFd,
+};
+
+use super::{Mode, load::map};
+
+/// Totals since the capture began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Records handed over.
+    pub records: u64,
+    /// Records lost because the ring buffer was full; each is a gap.
+    pub dropped: u64,
+    /// Pieces that could not be read from the sender's memory; each is a gap.
+    pub faults: u64,
+    /// Sends from something else than user memory, such as splice; each is a gap.
+    pub unsupported: u64,
+    /// Sends with more pieces than are looked at; the rest is a gap.
+    pub truncated: u64,
+    /// Sends that the kernel hid from the program because it was already running on that processor;
+    /// no gap shows them. Always 0 before Linux 5.12, which does not count them.
+    pub missed: u64,
+}
+
+/// Reads the counters from the kernel.
+pub(super) struct Counts {
+    counts: Array<MapData, u64>,
+    program: Option<ProgramFd>,
+}
+
+impl Counts {
+    pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, MapError> {
+        Ok(Self { counts: map(ebpf, "COUNTS")?, program: None })
+    }
+
+    /// From now on also counts what this mode's program misses.
+    pub(super) fn of(&mut self, ebpf: &Ebpf, mode: Mode) {
+        let program = ebpf.program(mode.program());
+        self.program = program.and_then(|program| program.fd().ok()?.try_clone().ok());
+    }
+
+    pub(super) fn read(&self) -> Counters {
+        // An array's slots always exist.
+        let count = |slot| self.counts.get(&slot, 0).unwrap_or(0);
+        Counters {
+            records: count(0),
+            dropped: count(1),
+            faults: count(2),
+            unsupported: count(3),
+            truncated: count(4),
+            missed: self.missed().unwrap_or(0),
+        }
+    }
+
+    fn missed(&self) -> Option<u64> {
+        use std::os::fd::AsFd;
+        let fd = self.program.as_ref()?.as_fd().as_raw_fd();
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+        info.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?.trim().parse().ok()
+    }
+}

@@ -1,0 +1,79 @@
+//! What the kernel side hands over: the same layout as `struct header` in `bpf/capture.bpf.c`.
+
+/// Bytes before the data in a ring-buffer record.
+const HEADER: usize = 32;
+
+/// Who sent the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The client, such as the kubelet.
+    ToServer,
+    /// The runtime.
+    ToClient,
+}
+
+/// Bytes that one end of a connection sent, in the order of the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The connection, the same for both directions. A new socket has a new number, even at an old
+    /// address.
+    pub connection: u64,
+    /// Who sent the bytes.
+    pub direction: Direction,
+    /// Bytes sent in this direction before these, counted from when the connection was first heard.
+    /// More than the end of the record before means that something could not be copied.
+    pub offset: u64,
+    /// Monotonic time of the send's end, in microseconds.
+    pub t_us: u64,
+    /// What was sent; never empty.
+    pub data: Vec<u8>,
+}
+
+impl Record {
+    /// Reads a ring-buffer record; `None` when it is none of ours.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let (header, data) = bytes.split_at_checked(HEADER)?;
+        let word = |at: usize| {
+            let bytes = header.get(at..at + 8)?.try_into().ok()?;
+            Some(u64::from_ne_bytes(bytes))
+        };
+        let length = u32::from_ne_bytes(header.get(24..28)?.try_into().ok()?);
+        let direction = match header.get(28)? {
+            0 => Direction::ToServer,
+            1 => Direction::ToClient,
+            _ => return None,
+        };
+        let data = data.get(..usize::try_from(length).ok()?)?.to_vec();
+        Some(Self {
+            connection: word(0)?,
+            direction,
+            offset: word(16)?,
+            t_us: word(8)? / 1000,
+            data,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_and_nothing_else() {
+        let mut bytes = Vec::new();
+        for word in [7_u64, 2_999, 5] {
+            bytes.extend(word.to_ne_bytes());
+        }
+        bytes.extend(3_u32.to_ne_bytes());
+        bytes.extend([1, 0, 0, 0]);
+        bytes.extend(*b"abc");
+        let record = Record::parse(&bytes).unwrap();
+        let expected = (7, Direction::ToClient, 5, 2, b"abc".to_vec());
+        let Record { connection, direction, offset, t_us, data } = record;
+        assert_eq!((connection, direction, offset, t_us, data), expected);
+        assert_eq!(Record::parse(&bytes[..34]), None, "shorter than it says");
+        assert_eq!(Record::parse(&bytes[..31]), None);
+        bytes[28] = 2;
+        assert_eq!(Record::parse(&bytes), None, "an unknown direction");
+    }
+}
