@@ -12,8 +12,10 @@ mod fixtures;
 pub mod logging;
 pub mod pods;
 pub mod policy;
+pub mod pulls;
 pub mod runtime;
 pub mod serve;
+pub mod wire;
 
 /// An error with all its causes, as one sentence.
 pub fn say(error: &dyn std::error::Error) -> String {

@@ -28,6 +28,7 @@ use crate::{
     config::{Config, Method},
     pods::{PodFacts, Pods},
     policy::{self, Because, Decision},
+    pulls::Pulls,
     runtime::Runtime,
 };
 
@@ -89,6 +90,8 @@ pub struct Parts {
     pub runtime: Runtime,
     /// The pods as last seen.
     pub pods: Pods,
+    /// The pulls that go on now.
+    pub pulls: Pulls,
     /// What verdicts came to.
     pub metrics: Metrics,
 }
@@ -208,6 +211,9 @@ impl Actor {
         if let Some(settles_in) = self.parts.pods.settles_in() {
             let why = "the API server was away: the kubelet may not see a write yet";
             return Some(Round::After(settles_in, why));
+        }
+        if let Some((image, since)) = self.parts.pulls.of_pod(&key.pod_uid) {
+            return Some(Round::Later(format!("a pull of {image} goes on since {since:.0}")));
         }
         // A name that the kubelet cannot parse can never arrive, and runtimes differ in how they
         // answer a question about it.

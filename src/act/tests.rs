@@ -36,6 +36,7 @@ fn fixture(toml: &str) -> Fixture {
         ledger: Arc::new(ledger),
         runtime,
         pods: pods.clone(),
+        pulls: crate::pulls::Pulls::default(),
         metrics,
     });
     Fixture { actor: Arc::new(actor), api, pods, _dir: dir }

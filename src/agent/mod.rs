@@ -1,6 +1,7 @@
 //! `pullfuse run`: builds every part, connects them and runs them until told to stop.
 
 mod judge;
+mod listen;
 mod metrics;
 mod node;
 
@@ -12,12 +13,13 @@ use prometheus_client::{metrics::info::Info, registry::Registry};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use self::judge::Judge;
+use self::{judge::Judge, listen::Listener};
 use crate::{
     act::{self, Actor},
     attempts::ledger::{Kept, Ledger, LedgerError},
-    config::{Capture, Config, Mode},
+    config::{Config, Mode},
     pods::{self, Pods},
+    pulls::Pulls,
     runtime::Runtime,
     serve::{BindError, Condition, Health, Server},
 };
@@ -94,14 +96,22 @@ impl Agent {
         let mut registry = Registry::with_prefix("pullfuse");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running pullfuse", build);
-        let health = Health::new(&mut registry, &["ledger", "node", "pods", "runtime"]);
+        let health = Health::new(&mut registry, &["capture", "ledger", "node", "pods", "runtime"]);
         let metrics = metrics::Metrics::new(&mut registry);
         let act_metrics = act::Metrics::new(&mut registry);
         announce(&config, &node, &kept);
         health.set("ledger", ledger_condition(&kept));
 
         let runtime = Runtime::new(config.runtime.endpoint.clone());
-        let pods = Pods::default();
+        let (pods, pulls) = (Pods::default(), Pulls::default());
+        let (heard, calls) = listen::queue();
+        let listener = Listener {
+            endpoints: config.runtime.endpoint.candidates().into_iter().map(Into::into).collect(),
+            mode: config.runtime.capture,
+            pulls: pulls.clone(),
+            health: health.clone(),
+            metrics: metrics.clone(),
+        };
         let actor = Arc::new(Actor::new(act::Parts {
             client: client.clone(),
             node: node.clone(),
@@ -109,6 +119,7 @@ impl Agent {
             ledger: Arc::clone(&ledger),
             runtime: runtime.clone(),
             pods: pods.clone(),
+            pulls: pulls.clone(),
             metrics: act_metrics.clone(),
         }));
         let judging = async {
@@ -123,11 +134,12 @@ impl Agent {
                 pods,
                 actor,
                 runtime: runtime.clone(),
+                pulls,
                 health: health.clone(),
                 metrics,
                 act_metrics,
             });
-            judge.run(pods::watch(client, &node), stop.clone()).await;
+            judge.run(pods::watch(client, &node), calls, stop.clone()).await;
             Ok(())
         };
         // Both go on for as long as the judge does.
@@ -136,6 +148,7 @@ impl Agent {
             ended = judging => ended,
             Err(broken) = serving => Err(AgentError::Serve(broken)),
             never = probe(&runtime, &config, &health) => match never {},
+            never = listener.run(heard) => match never {},
         }
     }
 }
@@ -148,17 +161,10 @@ fn announce(config: &Config, node: &str, kept: &Kept) {
         max_attempts = config.limits.max_attempts,
         min_elapsed = %format!("{:#}", config.limits.min_elapsed),
         method = config.act.method.as_str(),
-        source = "pod-status",
         tallies = kept.tallies.len(),
         verdicts = kept.verdicts.len(),
         "pullfuse starts"
     );
-    if config.runtime.capture != Capture::Off {
-        tracing::info!(
-            "this version does not watch the CRI socket yet: attempts are counted from \
-                        pod status"
-        );
-    }
 }
 
 fn ledger_condition(kept: &Kept) -> Condition {

@@ -144,7 +144,7 @@ fn state_of(status: &ContainerStatus) -> Option<ImageState> {
 }
 
 /// Texts of a runtime repeat what a registry sent, so they may hold anything.
-fn clean(message: &str) -> String {
+pub(crate) fn clean(message: &str) -> String {
     message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_LIMIT).collect()
 }
 

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
 
+pub(crate) use images::clean;
 pub use images::{ImageState, Trouble};
 pub use store::Pods;
 pub use watch::{PodEvent, watch};

@@ -1,0 +1,44 @@
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use crate::{attempts::Call, pods::PodUid};
+
+/// The watch of pods may lag behind the kubelet's, for as long as it takes to connect again.
+const KEPT_FOR: Duration = Duration::from_secs(120);
+/// More than a node's pods times its attempts in that time.
+const MOST: usize = 1024;
+
+/// Calls for pods that the watch has not shown yet.
+#[derive(Debug, Default)]
+pub(super) struct Early {
+    calls: VecDeque<(Instant, Call)>,
+}
+
+impl Early {
+    /// Keeps a call until its pod is seen.
+    pub(super) fn keep(&mut self, call: Call) {
+        while self.calls.len() >= MOST
+            || self.calls.front().is_some_and(|(at, _)| at.elapsed() > KEPT_FOR)
+        {
+            if let Some((_, call)) = self.calls.pop_front() {
+                tracing::warn!(
+                    pod = call.pod,
+                    namespace = call.namespace,
+                    image = call.key.image,
+                    "a pull was for a pod that the API server never showed: not counted"
+                );
+            }
+        }
+        self.calls.push_back((Instant::now(), call));
+    }
+
+    /// The calls for this pod, in their order.
+    pub(super) fn take(&mut self, uid: &PodUid) -> Vec<Call> {
+        let (taken, kept): (Vec<_>, Vec<_>) =
+            self.calls.drain(..).partition(|(_, call)| call.key.pod_uid == *uid);
+        self.calls = kept.into();
+        taken.into_iter().map(|(_, call)| call).collect()
+    }
+}
