@@ -17,6 +17,7 @@ mod images;
 mod jobs;
 mod outages;
 mod preconditions;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_ONCE);
     let trials: Vec<Trial> = [
+        wire::trials(),
         holding::trials(),
         daemonset::trials(),
         outages::trials(),

@@ -69,10 +69,8 @@ async fn no_api_server() -> anyhow::Result<()> {
 }
 
 async fn no_cri_socket() -> anyhow::Result<()> {
-    let agent = AgentOptions::new(
-        "[limits]\nmax_attempts = 1\nmin_elapsed = \"0s\"\n\
-         [runtime]\nendpoint = \"unix:///run/nosuch/cri.sock\"\n",
-    );
+    let mut agent = AgentOptions::attempts(1, "0s");
+    agent.runtime = "endpoint = \"unix:///run/nosuch/cri.sock\"\ncapture = \"off\"".into();
     let node = Node::start(pullfuse_rig::Options::default(), Some(agent.clone())).await?;
     let said = node.until_readyz(&agent, |_, body| body.contains("runtime: degraded")).await?;
     for words in ["/run/nosuch/cri.sock", "No such file", "check_image"] {

@@ -18,8 +18,11 @@ pub struct AgentOptions {
     pub name: String,
     /// Port of its metrics, on the node's loopback.
     pub port: u16,
-    /// Its configuration, without `[serve]`, `[ledger]` and `[log]`.
+    /// Its configuration, without `[runtime]`, `[serve]`, `[ledger]` and `[log]`.
     pub config: String,
+    /// Its `[runtime]`. Most agents count from pod status: each that listens costs every program of
+    /// this machine some time per system call.
+    pub runtime: String,
     /// The ServiceAccount whose token it shows.
     pub account: String,
     /// What it is told its node is.
@@ -36,6 +39,7 @@ impl AgentOptions {
             name: "pullfuse".into(),
             port: 9460,
             config: config.into(),
+            runtime: "capture = \"off\"".into(),
             account: "pullfuse".into(),
             node: NODE.into(),
             ledger: "/var/lib/pullfuse".into(),
@@ -55,6 +59,12 @@ impl AgentOptions {
 
     pub fn one_attempt(min_elapsed: &str) -> Self {
         Self::attempts(1, min_elapsed)
+    }
+
+    /// Counts from the CRI socket.
+    pub fn listening(mut self) -> Self {
+        self.runtime = "capture = \"auto\"".into();
+        self
     }
 
     /// A further agent on a node that has one.
@@ -78,7 +88,7 @@ impl Node {
         let kubeconfig = self.kubeconfig_of(agent).await?;
         let config = self.rig.folder().join("config").join(format!("{}.toml", agent.name));
         let text = format!(
-            "{}\n[serve]\naddress = \"127.0.0.1:{}\"\n[ledger]\ndir = \"{}\"\n\
+            "{}\n[runtime]\n{}\n[serve]\naddress = \"127.0.0.1:{}\"\n[ledger]\ndir = \"{}\"\n\
              [log]\nlevel = \"pullfuse=debug,info\"\n",
             agent.config, agent.port, agent.ledger
         );
