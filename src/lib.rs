@@ -9,8 +9,10 @@ pub mod config;
 pub mod logging;
 pub mod pods;
 pub mod policy;
+pub mod recording;
 pub mod runtime;
 pub mod serve;
+pub mod wire;
 
 /// An error with all its causes, as one sentence.
 pub fn say(error: &dyn std::error::Error) -> String {
