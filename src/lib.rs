@@ -10,6 +10,7 @@ pub mod logging;
 pub mod pods;
 pub mod policy;
 pub mod recording;
+pub mod replay;
 pub mod runtime;
 pub mod serve;
 pub mod wire;
