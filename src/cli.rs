@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config;
 
@@ -29,6 +29,8 @@ pub enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Show the PullImage calls of a recording of the CRI socket.
+    Replay(Replay),
 }
 
 /// Run the agent of this node.
@@ -40,6 +42,28 @@ pub struct Run {
     /// The node whose pods to look after, as the API server names it.
     #[arg(long, env = "NODE_NAME")]
     pub node_name: String,
+}
+
+/// Show the PullImage calls of a recording of the CRI socket.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The recording, such as NAME.wire.jsonl or NAME.wire.jsonl.gz.
+    pub file: PathBuf,
+    /// Start at this record, the first being 0, like an agent that attached just then.
+    #[arg(long, value_name = "RECORD", default_value_t = 0)]
+    pub from: u64,
+    /// How the calls are shown.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// How results are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs: one JSON object per line; null is unknown.
+    Json,
 }
 
 /// Exit codes, after BSD's sysexits.

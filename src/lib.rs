@@ -13,6 +13,8 @@ pub mod logging;
 pub mod pods;
 pub mod policy;
 pub mod pulls;
+pub mod recording;
+pub mod replay;
 pub mod runtime;
 pub mod serve;
 pub mod wire;

@@ -1,12 +1,13 @@
 //! Parses the arguments and starts one of the commands.
 
-use std::process::ExitCode;
+use std::{io::ErrorKind, process::ExitCode};
 
 use clap::Parser;
 use pullfuse::{
     agent::{Agent, AgentError, Options},
-    cli::{Cli, Command, Run, exit},
+    cli::{Cli, Command, Replay, Run, exit},
     config, logging,
+    replay::{self, ReplayError},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Run(args) => run(args),
         Command::Check { file } => check(&file),
+        Command::Replay(args) => replay(&args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -29,6 +31,15 @@ fn check(file: &std::path::Path) -> Result<(), (u8, anyhow::Error)> {
     config::load(file).map_err(|error| (exit::NO, error.into()))?;
     println!("{}: fine", file.display());
     Ok(())
+}
+
+fn replay(args: &Replay) -> Result<(), (u8, anyhow::Error)> {
+    match replay::replay(args, &mut std::io::stdout().lock()) {
+        // Who reads has seen enough, as with `| head`.
+        Err(ReplayError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.is_absence() => Err((exit::UNAVAILABLE, error.into())),
+        ended => ended.map_err(|error| (exit::NO, error.into())),
+    }
 }
 
 /// One thread does: a node has little to say, and the agent must not compete with its pods.

@@ -90,7 +90,7 @@ impl Node {
         let text = format!(
             "{}\n[runtime]\n{}\n[serve]\naddress = \"127.0.0.1:{}\"\n[ledger]\ndir = \"{}\"\n\
              [log]\nlevel = \"pullfuse=debug,info\"\n",
-            agent.config, agent.port, agent.ledger
+            agent.config, agent.runtime, agent.port, agent.ledger
         );
         fs::write(&config, text)?;
         let argv = [
