@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config;
+use crate::config::{self, Capture, Endpoint};
 
 /// Ends pods whose image will never come.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ pub enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Write what passes over the CRI socket to a file, with credentials blanked.
+    Record(Record),
 }
 
 /// Run the agent of this node.
@@ -40,6 +42,24 @@ pub struct Run {
     /// The node whose pods to look after, as the API server names it.
     #[arg(long, env = "NODE_NAME")]
     pub node_name: String,
+}
+
+/// Write what passes over the CRI socket to a file, with credentials blanked.
+#[derive(Debug, Args)]
+pub struct Record {
+    /// The recording, compressed when the name ends in .gz.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The CRI socket, such as unix:///run/containerd/containerd.sock; auto listens to the usual
+    /// ones.
+    #[arg(long, default_value = "auto")]
+    pub endpoint: Endpoint,
+    /// How the kernel is asked to listen.
+    #[arg(long, value_enum, default_value_t)]
+    pub capture: Capture,
+    /// Ends after this time; by default with Ctrl-C.
+    #[arg(long)]
+    pub seconds: Option<u64>,
 }
 
 /// Exit codes, after BSD's sysexits.

@@ -12,6 +12,7 @@ mod fixtures;
 pub mod logging;
 pub mod pods;
 pub mod policy;
+pub mod record;
 pub mod runtime;
 pub mod serve;
 

@@ -1,20 +1,25 @@
 //! Parses the arguments and starts one of the commands.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use pullfuse::{
     agent::{Agent, AgentError, Options},
-    cli::{Cli, Command, Run, exit},
-    config, logging,
+    capture,
+    cli::{Cli, Command, Record, Run, exit},
+    config, logging, record,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Run(args) => run(args),
         Command::Check { file } => check(&file),
+        Command::Record(args) => record(args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,6 +52,21 @@ async fn run(args: Run) -> Result<(), (u8, anyhow::Error)> {
         AgentError::Node(_) => (exit::NO, error.into()),
         _ => (exit::UNAVAILABLE, error.into()),
     })
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn record(args: Record) -> Result<(), (u8, anyhow::Error)> {
+    let unavailable = |error: anyhow::Error| (exit::UNAVAILABLE, error);
+    let endpoints = args.endpoint.candidates().into_iter().map(Into::into).collect();
+    let options = capture::Options { mode: args.capture, ..capture::Options::new(endpoints) };
+    let stop = CancellationToken::new();
+    stop_on_signal(stop.clone()).map_err(|error| unavailable(error.into()))?;
+    let longest = args.seconds.map_or(Duration::MAX, Duration::from_secs);
+    let end = async { drop(timeout(longest, stop.cancelled()).await) };
+    let (written, counters) =
+        record::record(options, args.out, end).await.map_err(|error| unavailable(error.into()))?;
+    eprintln!("pullfuse: {written} records; {counters}");
+    Ok(())
 }
 
 /// The first signal stops gracefully, a second one at once.
