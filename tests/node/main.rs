@@ -11,6 +11,7 @@ mod deploy;
 mod support;
 
 mod bystanders;
+mod capture;
 mod daemonset;
 mod holding;
 mod images;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         jobs::trials(),
         images::trials(),
         bystanders::trials(),
+        capture::trials(),
         preconditions::trials(),
     ]
     .into_iter()
