@@ -20,15 +20,15 @@ pub use blank::Blanker;
 #[derive(Debug, Error)]
 pub enum RecordError {
     /// Nothing can be heard.
-    #[error("the CRI socket cannot be listened to: {0}")]
+    #[error(transparent)]
     Capture(#[from] CaptureError),
     /// The file cannot be written.
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}: {error}")]
     File {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// The ring buffer broke.
     #[error("listening ended: {0}")]
@@ -45,7 +45,7 @@ pub async fn record(
     end: impl Future<Output = ()>,
 ) -> Result<(u64, Counters), RecordError> {
     let mut capture = Capture::start(options).await?;
-    let failed = |source| RecordError::File { path: out.clone(), source };
+    let failed = |error| RecordError::File { path: out.clone(), error };
     let mut recording = Recording::create(&out).map_err(failed)?;
     eprintln!("pullfuse: listening ({}); Ctrl-C ends", capture.mode().as_str());
     let mut blanker = Blanker::default();
