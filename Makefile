@@ -5,11 +5,12 @@ RIG   := target/debug/rig
 # The same words everywhere, or cargo builds the dependencies anew with other features.
 BUILD := cargo build --workspace --all-targets
 
-.PHONY: help demo test lint rig rig-stop image clean
+.PHONY: help demo test lint qemu rig rig-stop image clean
 
 help:
 	@echo 'make demo      show the main job on a real node (sets up what is missing)'
 	@echo 'make test      run every check and test (sets up what is missing)'
+	@echo 'make qemu      the capture on other kernels, in virtual machines'
 	@echo 'make lint      formatting, clippy, licences, scripts'
 	@echo 'make rig       start a node to play with; make rig-stop ends it'
 	@echo 'make image     build the container image: make image TO=docker://registry/pullfuse:tag'
@@ -26,6 +27,12 @@ test:
 	$(BUILD)
 	$(RIG) build
 	cargo test --workspace
+	$(MAKE) --no-print-directory qemu
+
+# The test binary's name has a hash; cargo says it.
+qemu:
+	tests/qemu/run.sh "$$(cargo test --test capture --no-run --message-format=json 2>/dev/null | \
+		sed -n 's/.*"executable":"\([^"]*\/capture-[^"]*\)".*/\1/p' | tail -n 1)"
 
 lint:
 	cargo fmt --all --check

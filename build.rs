@@ -5,7 +5,9 @@ use std::{env, ffi::OsString, path::Path, process::Command};
 const SOURCES: &str = "src/capture/bpf";
 
 fn main() {
-    println!("cargo::rerun-if-changed={SOURCES}");
+    for file in ["capture.bpf.c", "kernel.h"] {
+        println!("cargo::rerun-if-changed={SOURCES}/{file}");
+    }
     println!("cargo::rerun-if-env-changed=CLANG");
     let arch = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
         Ok("x86_64") => "x86",

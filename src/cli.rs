@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config;
+use crate::config::{self, Capture, Endpoint};
 
 /// Ends pods whose image will never come.
 #[derive(Debug, Parser)]
@@ -31,6 +31,8 @@ pub enum Command {
     },
     /// Show the PullImage calls of a recording of the CRI socket.
     Replay(Replay),
+    /// Write what passes over the CRI socket to a file, with credentials blanked.
+    Record(Record),
 }
 
 /// Run the agent of this node.
@@ -64,6 +66,24 @@ pub enum Format {
     Table,
     /// For programs: one JSON object per line; null is unknown.
     Json,
+}
+
+/// Write what passes over the CRI socket to a file, with credentials blanked.
+#[derive(Debug, Args)]
+pub struct Record {
+    /// The recording, compressed when the name ends in .gz.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The CRI socket, such as unix:///run/containerd/containerd.sock; auto listens to the usual
+    /// ones.
+    #[arg(long, default_value = "auto")]
+    pub endpoint: Endpoint,
+    /// How the kernel is asked to listen.
+    #[arg(long, value_enum, default_value_t)]
+    pub capture: Capture,
+    /// Ends after this time; by default with Ctrl-C.
+    #[arg(long)]
+    pub seconds: Option<u64>,
 }
 
 /// Exit codes, after BSD's sysexits.

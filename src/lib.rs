@@ -6,6 +6,7 @@ pub mod api;
 pub mod attempts;
 pub mod capture;
 pub mod cli;
+pub mod commands;
 pub mod config;
 #[cfg(test)]
 mod fixtures;
@@ -13,6 +14,7 @@ pub mod logging;
 pub mod pods;
 pub mod policy;
 pub mod pulls;
+pub mod record;
 pub mod recording;
 pub mod replay;
 pub mod runtime;

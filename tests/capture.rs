@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use pullfuse::capture::{Capture, Direction, Match, Options, Record};
+use pullfuse::{
+    capture::{Capture, Direction, Match, Options, Record},
+    config,
+};
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -44,8 +47,18 @@ impl Pair {
     }
 }
 
+/// The mode may be given, so that a machine that offers several can try each.
+fn options(endpoints: Vec<PathBuf>) -> Options {
+    let mode = match std::env::var("PULLFUSE_TEST_CAPTURE").as_deref() {
+        Ok("fentry") => config::Capture::Fentry,
+        Ok("tracepoint") => config::Capture::Tracepoint,
+        _ => config::Capture::Auto,
+    };
+    Options { mode, ..Options::new(endpoints) }
+}
+
 async fn hear(path: &Path, by: Match) -> Capture {
-    let mut options = Options::new(vec![path.to_owned()]);
+    let mut options = options(vec![path.to_owned()]);
     options.by = by;
     options.ring_bytes = 64 << 20;
     let capture = Capture::start(options).await.unwrap();
@@ -269,7 +282,7 @@ async fn drain_one(capture: &mut Capture) -> Record {
 async fn a_socket_made_anew_is_heard_and_one_that_comes_late_too() {
     let pair = Pair::new();
     let late = pair.folder.path().join("new").join("cri.sock");
-    let mut options = Options::new(vec![pair.path(), late.clone()]);
+    let mut options = options(vec![pair.path(), late.clone()]);
     options.by = Match::Inode;
     let mut capture = Capture::start(options).await.unwrap();
     let hear_at = async |path: &Path, capture: &mut Capture| {
@@ -290,7 +303,7 @@ async fn a_socket_made_anew_is_heard_and_one_that_comes_late_too() {
 #[tokio::test]
 async fn what_the_ring_cannot_hold_is_counted_and_leaves_a_gap() {
     let pair = Pair::new();
-    let mut options = Options::new(vec![pair.path()]);
+    let mut options = options(vec![pair.path()]);
     options.ring_bytes = 64 << 10;
     let mut capture = Capture::start(options).await.unwrap();
     let (mut client, server) = pair.connect();

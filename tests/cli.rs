@@ -103,3 +103,29 @@ fn a_taken_address_exits_with_69() {
     assert_eq!(code, 69, "{errors}");
     assert!(errors.contains(&taken.to_string()) && errors.contains("serve.address"), "{errors}");
 }
+
+/// `pullfuse record` as root that may do nothing but what is named.
+fn record_with(capabilities: &str) -> (i32, String) {
+    let dir = TempDir::new().unwrap();
+    let output = Command::new("setpriv")
+        .arg(format!("--bounding-set={capabilities}"))
+        .args(["--inh-caps=-all", env!("CARGO_BIN_EXE_pullfuse"), "record", "--seconds", "1"])
+        .args(["--endpoint", "unix:///nonexistent/cri.sock", "--out"])
+        .arg(dir.path().join("cri.wire.jsonl"))
+        .output()
+        .unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn two_capabilities_suffice_to_listen_and_a_missing_one_is_named() {
+    let (code, errors) = record_with("-all,+bpf,+perfmon");
+    assert_eq!(code, 0, "{errors}");
+    assert!(errors.contains("listening"), "{errors}");
+    for (given, missing) in [("-all,+bpf", "CAP_PERFMON"), ("-all,+perfmon", "CAP_BPF")] {
+        let (code, errors) = record_with(given);
+        assert_eq!(code, 69, "{errors}");
+        assert!(errors.contains(missing) && !errors.contains("panicked"), "{errors}");
+        assert_eq!(errors.matches("pod status").count(), 1, "said twice: {errors}");
+    }
+}

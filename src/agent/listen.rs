@@ -24,6 +24,8 @@ const QUEUE: usize = 256;
 pub(super) struct Listener {
     pub(super) endpoints: Vec<PathBuf>,
     pub(super) mode: config::Capture,
+    /// A folder of the agent's own, where a socket for the self-test may be made.
+    pub(super) scratch: PathBuf,
     pub(super) pulls: Pulls,
     pub(super) health: Health,
     pub(super) metrics: Metrics,
@@ -53,6 +55,7 @@ impl Listener {
     async fn start(&self) -> Result<Capture, CaptureError> {
         let mut options = capture::Options::new(self.endpoints.clone());
         options.mode = self.mode;
+        options.scratch.push(self.scratch.clone());
         let capture = Capture::start(options).await?;
         let mode = capture.mode().as_str();
         self.metrics.capture_mode(mode);

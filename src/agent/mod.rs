@@ -108,6 +108,7 @@ impl Agent {
         let listener = Listener {
             endpoints: config.runtime.endpoint.candidates().into_iter().map(Into::into).collect(),
             mode: config.runtime.capture,
+            scratch: config.ledger.dir.clone(),
             pulls: pulls.clone(),
             health: health.clone(),
             metrics: metrics.clone(),

@@ -1,6 +1,9 @@
 //! How much was heard, and every way of not hearing.
 
-use std::{fs, os::fd::AsRawFd};
+use std::{
+    fmt, fs,
+    os::fd::{AsFd, AsRawFd},
+};
 
 use aya::{
     Ebpf,
@@ -26,6 +29,17 @@ pub struct Counters {
     /// Sends that the kernel hid from the program because it was already running on that processor;
     /// no gap shows them. Always 0 before Linux 5.12, which does not count them.
     pub missed: u64,
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { records, dropped, faults, unsupported, truncated, missed } = self;
+        write!(
+            f,
+            "heard {records}, dropped {dropped}, faults {faults}, unsupported {unsupported}, \
+             truncated {truncated}, missed {missed}"
+        )
+    }
 }
 
 /// Reads the counters from the kernel.
@@ -59,7 +73,6 @@ impl Counts {
     }
 
     fn missed(&self) -> Option<u64> {
-        use std::os::fd::AsFd;
         let fd = self.program.as_ref()?.as_fd().as_raw_fd();
         let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
         info.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?.trim().parse().ok()

@@ -56,7 +56,9 @@ type File = [u64; 2];
 /// The kernel's list of wanted sockets.
 pub(super) struct Filter {
     by: Match,
-    head: Array<MapData, [u64; 3]>,
+    head: Array<MapData, [u64; 4]>,
+    /// The lengths of the wanted paths, as bits.
+    lengths: [u64; 2],
     inodes: HashMap<MapData, File, u8>,
     paths: HashMap<MapData, [u8; UNIX_PATH], u8>,
     /// The last file seen of each endpoint.
@@ -68,6 +70,7 @@ impl Filter {
         Ok(Self {
             by,
             head: map(ebpf, "FILTER")?,
+            lengths: [0; 2],
             inodes: map(ebpf, "INODES")?,
             paths: map(ebpf, "PATHS")?,
             files: BTreeMap::new(),
@@ -92,12 +95,13 @@ impl Filter {
             self.paths.insert(key, 0, 0)?;
             lengths[bytes.len() / 64] |= 1 << (bytes.len() % 64);
         }
-        self.head.set(0, [self.by.number(), lengths[0], lengths[1]], 0)?;
+        self.lengths = lengths;
         for file in std::mem::take(&mut self.files).into_values() {
             // Two spellings of one file have one entry.
             let _ = self.inodes.remove(&file);
         }
-        self.refresh(endpoints).map(drop)
+        self.refresh(endpoints)?;
+        self.set_head()
     }
 
     /// Looks which files the endpoints are now; whether one is new.
@@ -119,7 +123,17 @@ impl Filter {
                 self.inodes.remove(&old)?;
             }
         }
+        if changed {
+            self.set_head()?;
+        }
         Ok(changed)
+    }
+
+    /// Writes what the kernel side looks at first.
+    fn set_head(&mut self) -> Result<(), MapError> {
+        let inodes = self.files.values().fold(0, |bits, [_, inode]| bits | 1 << (inode & 63));
+        let [shorter, longer] = self.lengths;
+        self.head.set(0, [self.by.number(), shorter, longer, inodes], 0)
     }
 }
 

@@ -52,7 +52,8 @@ impl Options {
             endpoints,
             by: Match::default(),
             mode: config::Capture::Auto,
-            scratch: vec![std::env::temp_dir()],
+            // The image has no /tmp and a read-only root, but a ledger.
+            scratch: vec![std::env::temp_dir(), config::Ledger::default().dir],
             // A burst of 300 pulls at once is 2 MB.
             ring_bytes: 4 << 20,
         }

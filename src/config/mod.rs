@@ -59,7 +59,7 @@ pub struct Runtime {
 }
 
 /// How pulls are observed on the CRI socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Capture {
     /// The best mode that this build and this node offer.

@@ -11,6 +11,7 @@ mod deploy;
 mod support;
 
 mod bystanders;
+mod capture;
 mod daemonset;
 mod holding;
 mod images;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         jobs::trials(),
         images::trials(),
         bystanders::trials(),
+        capture::trials(),
         preconditions::trials(),
     ]
     .into_iter()

@@ -29,9 +29,9 @@ struct { __uint(type, RINGBUF); __uint(max_entries, 4 << 20); } RECORDS SEC(".ma
 enum { BY_INODE = 1, BY_PATH = 2, BY_BOTH = 3, BY_EITHER = 4 };
 struct inode_key { u64 device, inode; };
 struct path_key { char path[UNIX_PATH]; };
-/* A bit for the length of each wanted path, below 64 and from 64 on: most others need no further
- * look. */
-struct filter { u64 by, shorter, longer; };
+/* Bits by which most other sockets are passed over at once: of each wanted path's length, below 64
+ * and from 64 on, and of each wanted inode's lowest 6 bits. */
+struct filter { u64 by, shorter, longer, inodes; };
 struct { __uint(type, ARRAY); __uint(max_entries, 1); __type(key, u32); __type(value, struct filter); } FILTER SEC(".maps");
 struct { __uint(type, HASH); __uint(max_entries, 32); __type(key, struct inode_key); __type(value, u8); } INODES SEC(".maps");
 struct { __uint(type, HASH); __uint(max_entries, 32); __type(key, struct path_key); __type(value, u8); } PATHS SEC(".maps");
@@ -62,14 +62,17 @@ INLINE void count(u32 which)
 		__sync_fetch_and_add(n, 1);
 }
 
-INLINE int inode_wanted(struct unix_sock *sk)
+INLINE int inode_wanted(struct unix_sock *sk, struct filter *filter)
 {
 	struct dentry *dentry = GET(sk, path.dentry);
 	if (!dentry)
 		return 0;
 	struct inode *inode = GET(dentry, d_inode);
+	u64 number = GET(inode, i_ino);
+	if (!(filter->inodes >> (number & 63) & 1))
+		return 0;
 	struct super_block *fs = GET(inode, i_sb);
-	struct inode_key key = { .device = GET(fs, s_dev), .inode = GET(inode, i_ino) };
+	struct inode_key key = { .device = GET(fs, s_dev), .inode = number };
 	return lookup(&INODES, &key) != 0;
 }
 
@@ -93,10 +96,10 @@ INLINE int path_wanted(struct unix_sock *sk, struct filter *filter)
 INLINE int wanted(struct unix_sock *sk, struct filter *filter)
 {
 	switch (filter->by) {
-	case BY_INODE: return inode_wanted(sk);
+	case BY_INODE: return inode_wanted(sk, filter);
 	case BY_PATH: return path_wanted(sk, filter);
-	case BY_BOTH: return inode_wanted(sk) && path_wanted(sk, filter);
-	case BY_EITHER: return inode_wanted(sk) || path_wanted(sk, filter);
+	case BY_BOTH: return inode_wanted(sk, filter) && path_wanted(sk, filter);
+	case BY_EITHER: return inode_wanted(sk, filter) || path_wanted(sk, filter);
 	}
 	return 0;
 }

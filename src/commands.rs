@@ -1,0 +1,101 @@
+//! The commands, each with the exit code that its error means.
+
+use std::{io::ErrorKind, path::Path, time::Duration};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    agent::{Agent, AgentError, Options},
+    capture,
+    cli::{Command, Record, Replay, Run, exit},
+    config, logging, record,
+    replay::{self, ReplayError},
+};
+
+/// An exit code and what to tell the user.
+pub type Failure = (u8, anyhow::Error);
+
+/// Runs one command to its end.
+///
+/// # Errors
+/// With the exit code that the error means.
+pub fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => run_agent(args),
+        Command::Check { file } => check(&file),
+        Command::Replay(args) => replay(&args),
+        Command::Record(args) => record(args),
+    }
+}
+
+fn check(file: &Path) -> Result<(), Failure> {
+    config::load(file).map_err(|error| (exit::NO, error.into()))?;
+    println!("{}: fine", file.display());
+    Ok(())
+}
+
+fn replay(args: &Replay) -> Result<(), Failure> {
+    match replay::replay(args, &mut std::io::stdout().lock()) {
+        // Who reads has seen enough, as with `| head`.
+        Err(ReplayError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.is_absence() => Err((exit::UNAVAILABLE, error.into())),
+        ended => ended.map_err(|error| (exit::NO, error.into())),
+    }
+}
+
+/// One thread does: a node has little to say, and the agent must not compete with its pods.
+#[tokio::main(flavor = "current_thread")]
+async fn run_agent(args: Run) -> Result<(), Failure> {
+    let config = config::load(&args.config).map_err(|error| (exit::NO, error.into()))?;
+    logging::start(&config.log);
+    let stop = CancellationToken::new();
+    stop_on_signal(stop.clone()).map_err(|error| (exit::UNAVAILABLE, error.into()))?;
+    let agent = Agent::build(Options { config, node: args.node_name }).await;
+    let ended = match agent {
+        Ok(agent) => agent.run(stop).await,
+        Err(error) => Err(error),
+    };
+    ended.map_err(|error| match error {
+        AgentError::Node(_) => (exit::NO, error.into()),
+        _ => (exit::UNAVAILABLE, error.into()),
+    })
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn record(args: Record) -> Result<(), Failure> {
+    let unavailable = |error: anyhow::Error| (exit::UNAVAILABLE, error);
+    let endpoints = args.endpoint.candidates().into_iter().map(Into::into).collect();
+    let options = capture::Options { mode: args.capture, ..capture::Options::new(endpoints) };
+    let stop = CancellationToken::new();
+    stop_on_signal(stop.clone()).map_err(|error| unavailable(error.into()))?;
+    let longest = args.seconds.map_or(Duration::MAX, Duration::from_secs);
+    let end = async { drop(timeout(longest, stop.cancelled()).await) };
+    let (written, counters) =
+        record::record(options, args.out, end).await.map_err(|error| unavailable(error.into()))?;
+    eprintln!("pullfuse: {written} records; {counters}");
+    Ok(())
+}
+
+/// The first signal stops gracefully, a second one at once.
+fn stop_on_signal(stop: CancellationToken) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        for _ in 0..2 {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.is_cancelled() {
+                std::process::exit(i32::from(exit::UNAVAILABLE));
+            }
+            tracing::info!("stopping");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}

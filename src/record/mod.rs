@@ -1,0 +1,66 @@
+//! `pullfuse record`: writes what passes over the CRI socket to a file, credentials blanked.
+//!
+//! In: the endpoint and the live socket. Out: a recording, a remark on standard error of how much
+//! was heard. Touches the file and what [`capture`](crate::capture) touches.
+
+mod blank;
+mod file;
+mod message;
+
+use std::{future::Future, io, path::PathBuf};
+
+use thiserror::Error;
+
+use self::file::Recording;
+use crate::capture::{Capture, CaptureError, Counters, Options};
+
+pub use blank::Blanker;
+
+/// Why a recording could not be made.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// Nothing can be heard.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The file cannot be written.
+    #[error("cannot write {path}: {error}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The ring buffer broke.
+    #[error("listening ended: {0}")]
+    Broken(io::Error),
+}
+
+/// Records until `end`, and returns how many records were written and what the kernel counted.
+///
+/// # Errors
+/// When nothing can be heard or the file cannot be written.
+pub async fn record(
+    options: Options,
+    out: PathBuf,
+    end: impl Future<Output = ()>,
+) -> Result<(u64, Counters), RecordError> {
+    let mut capture = Capture::start(options).await?;
+    let failed = |error| RecordError::File { path: out.clone(), error };
+    let mut recording = Recording::create(&out).map_err(failed)?;
+    eprintln!("pullfuse: listening ({}); Ctrl-C ends", capture.mode().as_str());
+    let mut blanker = Blanker::default();
+    let mut written = 0;
+    tokio::pin!(end);
+    loop {
+        let mut record = tokio::select! {
+            biased;
+            () = &mut end => break,
+            record = capture.next() => record.map_err(RecordError::Broken)?,
+        };
+        blanker.blank(&mut record);
+        recording.write(&record).map_err(failed)?;
+        written += 1;
+    }
+    recording.finish().map_err(failed)?;
+    Ok((written, capture.counters()))
+}
