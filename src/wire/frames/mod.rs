@@ -3,106 +3,20 @@
 //! DATA is passed on in slices of the input and never copied. Of the other frames at most
 //! [`BLOCK_LIMIT`] bytes are held, and only bytes that arrived: a length field alone costs nothing.
 
+mod head;
+
 use std::fmt;
 
 use super::sync;
+pub(super) use head::{HEAD, Head, flag, kind};
 
 /// What a client sends first (RFC 9113, section 3.4).
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Length of a frame's head.
-pub(super) const HEAD: usize = 9;
 /// Most bytes of a header block, and of one frame other than DATA, that are held.
 pub(super) const BLOCK_LIMIT: usize = 256 * 1024;
 /// `SETTINGS_MAX_FRAME_SIZE` unless the peer raised it.
 const DEFAULT_MAX_FRAME: u32 = 16_384;
 const MOST_MAX_FRAME: u32 = (1 << 24) - 1;
-
-/// The frame types of RFC 9113, section 6.
-pub(super) mod kind {
-    pub(in super::super) const DATA: u8 = 0;
-    pub(in super::super) const HEADERS: u8 = 1;
-    pub(in super::super) const PRIORITY: u8 = 2;
-    pub(in super::super) const RST_STREAM: u8 = 3;
-    pub(in super::super) const SETTINGS: u8 = 4;
-    pub(in super::super) const PUSH_PROMISE: u8 = 5;
-    pub(in super::super) const PING: u8 = 6;
-    pub(in super::super) const GOAWAY: u8 = 7;
-    pub(in super::super) const WINDOW_UPDATE: u8 = 8;
-    pub(in super::super) const CONTINUATION: u8 = 9;
-}
-
-/// The flags of RFC 9113, section 6.
-pub(super) mod flag {
-    pub(in super::super) const END_STREAM: u8 = 0x1;
-    pub(in super::super) const ACK: u8 = 0x1;
-    pub(in super::super) const END_HEADERS: u8 = 0x4;
-    pub(in super::super) const PADDED: u8 = 0x8;
-    pub(in super::super) const PRIORITY: u8 = 0x20;
-}
-
-/// A frame's head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) length: u32,
-    pub(super) kind: u8,
-    pub(super) flags: u8,
-    pub(super) stream: u32,
-    /// A bit that senders leave 0 and receivers ignore.
-    pub(super) reserved: bool,
-}
-
-impl Head {
-    pub(super) fn parse(bytes: &[u8; HEAD]) -> Self {
-        let [l2, l1, l0, kind, flags, s3, s2, s1, s0] = *bytes;
-        let stream = u32::from_be_bytes([s3, s2, s1, s0]);
-        Self {
-            length: u32::from_be_bytes([0, l2, l1, l0]),
-            kind,
-            flags,
-            stream: stream & (u32::MAX >> 1),
-            reserved: stream >> 31 == 1,
-        }
-    }
-
-    pub(super) fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
-    /// What every sender must keep to; a breach means that this is no frame.
-    pub(super) fn lawful(&self, max_frame: u32) -> bool {
-        let on_stream = self.stream != 0;
-        let fits = match self.kind {
-            kind::DATA => on_stream && self.length >= u32::from(self.has(flag::PADDED)),
-            kind::HEADERS => on_stream && self.length >= self.preamble(),
-            kind::PRIORITY => on_stream && self.length == 5,
-            kind::RST_STREAM => on_stream && self.length == 4,
-            kind::SETTINGS => {
-                let most = if self.has(flag::ACK) { 0 } else { self.length };
-                !on_stream && self.length <= most && self.length.is_multiple_of(6)
-            }
-            kind::PUSH_PROMISE => on_stream && self.length >= self.preamble(),
-            kind::PING => !on_stream && self.length == 8,
-            kind::GOAWAY => !on_stream && self.length >= 8,
-            kind::WINDOW_UPDATE => self.length == 4,
-            kind::CONTINUATION => on_stream,
-            _ => true,
-        };
-        fits && self.length <= max_frame
-    }
-
-    /// Bytes of the payload before the header block, without the padding's length.
-    fn fixed(&self) -> u32 {
-        match self.kind {
-            kind::HEADERS if self.has(flag::PRIORITY) => 5,
-            kind::PUSH_PROMISE => 4,
-            _ => 0,
-        }
-    }
-
-    fn preamble(&self) -> u32 {
-        self.fixed() + u32::from(self.has(flag::PADDED))
-    }
-}
 
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -484,3 +398,6 @@ fn fragment<'f>(head: &Head, payload: &'f [u8]) -> Option<&'f [u8]> {
     }
     rest.get(..rest.len().checked_sub(padding)?)
 }
+
+#[cfg(test)]
+mod tests;
