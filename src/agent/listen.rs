@@ -85,11 +85,14 @@ impl Listener {
                 capture::Direction::ToServer => wire::Direction::ToRuntime,
                 capture::Direction::ToClient => wire::Direction::ToKubelet,
             };
+            // The capture counts from where it first heard a connection. The kubelet's preface shows
+            // whether that was its beginning; an answer at 0 would only be taken for it.
+            let joined = u64::from(direction == wire::Direction::ToKubelet);
             let seen = wire::Record {
                 t_us: record.t_us,
                 connection: record.connection,
                 direction,
-                offset: record.offset,
+                offset: record.offset.saturating_add(joined),
                 data: &record.data,
             };
             for exchange in decoder.feed(&seen) {
