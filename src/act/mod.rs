@@ -130,31 +130,20 @@ impl Actor {
             .with_jitter();
         let mut pause = pauses.build();
         let outcome = loop {
-            match self.round(&api, &mut record).await {
+            let (delay, why) = match self.round(&api, &mut record).await {
                 Round::Done(outcome) => break outcome,
-                Round::Again => {}
-                Round::After(delay, why) => {
-                    tracing::info!(
-                        pod = record.tally.pod,
-                        namespace = record.tally.namespace,
-                        retry_in_s = delay.as_secs(),
-                        reason = why,
-                        "a verdict waits"
-                    );
-                    tokio::time::sleep(delay).await;
-                }
-                Round::Later(why) => {
-                    let delay = pause.next().unwrap_or(LONGEST_PAUSE);
-                    tracing::warn!(
-                        pod = record.tally.pod,
-                        namespace = record.tally.namespace,
-                        retry_in_s = delay.as_secs(),
-                        reason = why,
-                        "a verdict is held back"
-                    );
-                    tokio::time::sleep(delay).await;
-                }
-            }
+                Round::Again => continue,
+                Round::After(delay, why) => (delay, why.to_owned()),
+                Round::Later(why) => (pause.next().unwrap_or(LONGEST_PAUSE), why),
+            };
+            tracing::warn!(
+                pod = record.tally.pod,
+                namespace = record.tally.namespace,
+                retry_in_s = delay.as_secs(),
+                reason = why,
+                "a verdict is held back"
+            );
+            tokio::time::sleep(delay).await;
         };
         self.parts.metrics.verdict(outcome.as_str());
         tracing::info!(

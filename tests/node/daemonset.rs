@@ -38,7 +38,24 @@ async fn does_the_job() -> anyhow::Result<()> {
     assert!(condition(&pod, "pullfuse.io/ImagePullFailed").is_some());
     let message = pod.status.and_then(|s| s.message).unwrap_or_default();
     assert!(message.contains("2 failed attempts"), "{message}");
+
+    // From inside the container, with two capabilities, it heard the calls themselves.
+    let log = logs(&node)?;
+    assert!(log.contains("attached as"), "{log}");
+    assert!(log.contains("\"source\":\"wire\""), "{log}");
     Ok(())
+}
+
+/// What the agents wrote, as the kubelet keeps it.
+fn logs(node: &Node) -> anyhow::Result<String> {
+    let mut all = String::new();
+    for pod in std::fs::read_dir(node.rig.host_path("/var/log/pods"))? {
+        let folder = pod?.path().join("pullfuse");
+        for file in std::fs::read_dir(folder).into_iter().flatten() {
+            all.push_str(&std::fs::read_to_string(file?.path())?);
+        }
+    }
+    Ok(all)
 }
 
 /// The DaemonSet's pod is ready, so `/readyz` answered 200 through the kubelet's probe.
