@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     match commands::run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, error)) => {
-            eprintln!("pullfuse: {error:#}");
+            eprintln!("pullfuse: {}", pullfuse::say(error.as_ref()));
             ExitCode::from(code)
         }
     }

@@ -5,7 +5,11 @@
 set -euo pipefail
 folder=${1:?usage: kernels.sh FOLDER}
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
-mirror=http://deb.debian.org/debian
+# The archive that this machine is set up for.
+# shellcheck disable=SC2016 # apt's own variable
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' |
+    head -n 1)
+[ -n "$mirror" ] || { echo "apt knows no archive of Debian 12: run apt-get update" >&2; exit 69; }
 
 # apt with lists of its own: the machine's are left alone, and the newer kernel is from backports.
 fetch() {
