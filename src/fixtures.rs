@@ -53,7 +53,7 @@ pub(crate) fn tally(attempts: u32) -> Tally {
         stage: Stage::Failed,
         image_was_present: Some(false),
         source: Source::PodStatus,
-        unconfirmed: true,
+        unconfirmed: 1,
         last_call: None,
     }
 }

@@ -49,7 +49,7 @@ impl Attempts {
                 stage: Stage::BackingOff,
                 image_was_present: None,
                 source: Source::Wire,
-                unconfirmed: true,
+                unconfirmed: 1,
                 last_call: Some(ended),
             };
             self.tallies.insert(key.clone(), tally);
@@ -57,7 +57,7 @@ impl Attempts {
         };
         let next_credential =
             tally.last_call.is_some_and(|last| started.duration_since(last).abs() < ONE_ATTEMPT);
-        let shown_already = tally.unconfirmed
+        let shown_already = tally.unconfirmed > 0
             && tally.source == Source::PodStatus
             && tally.last_attempt.duration_since(ended).abs() < SAME_ATTEMPT;
         tally.last_call = Some(ended);
@@ -65,13 +65,18 @@ impl Attempts {
             tally.trouble = trouble;
         }
         if next_credential || shown_already {
-            tally.unconfirmed &= !shown_already;
+            if shown_already {
+                tally.unconfirmed = 0;
+            }
             return Some(Change::Moved(key));
         }
         tally.attempts = tally.attempts.saturating_add(1);
         tally.last_attempt = ended;
-        tally.source = Source::Wire;
-        tally.unconfirmed = true;
+        if tally.source == Source::PodStatus {
+            tally.source = Source::Wire;
+            tally.unconfirmed = 0;
+        }
+        tally.unconfirmed = tally.unconfirmed.saturating_add(1);
         Some(Change::Counted(key))
     }
 }

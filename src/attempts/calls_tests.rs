@@ -75,6 +75,19 @@ fn the_status_may_be_seen_before_the_call() {
 }
 
 #[test]
+fn a_status_that_lags_behind_by_several_attempts_counts_none_of_them_again() {
+    let mut all = Attempts::default();
+    for attempt in 0..3 {
+        fails(&mut all, attempt * 15, attempt * 15 + 1);
+    }
+    for shown in 0..3 {
+        assert_eq!(shows(&mut all, failed(), 60 + shown), [Change::Moved(key())]);
+        shows(&mut all, backing_off(), 60 + shown);
+    }
+    assert_eq!(attempts(&all), 3);
+}
+
+#[test]
 fn the_status_fills_in_what_the_wire_missed() {
     let mut all = Attempts::default();
     fails(&mut all, 0, 1);

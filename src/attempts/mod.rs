@@ -51,9 +51,10 @@ pub struct Tally {
     /// Where the last attempt was seen first.
     #[serde(default)]
     pub source: Source,
-    /// Whether the other source has not shown the last attempt yet.
+    /// Attempts of that source which the other has not shown yet; the status may lag behind by
+    /// several, and each it then shows must not count again.
     #[serde(default)]
-    pub unconfirmed: bool,
+    pub unconfirmed: u32,
     /// When the last `PullImage` call of that attempt ended.
     #[serde(default)]
     pub last_call: Option<Timestamp>,
@@ -186,9 +187,9 @@ impl Attempts {
         match self.tallies.get_mut(&key) {
             Some(tally) if tally.stage == stage => None,
             // The call that was this attempt has been counted; the status may know its text.
-            Some(tally) if tally.unconfirmed && tally.source == Source::Wire => {
+            Some(tally) if tally.unconfirmed > 0 && tally.source == Source::Wire => {
                 tally.stage = stage;
-                tally.unconfirmed = false;
+                tally.unconfirmed -= 1;
                 if tally.trouble.message.is_empty() {
                     tally.trouble = trouble.clone();
                 }
@@ -200,7 +201,7 @@ impl Attempts {
                 tally.attempts = tally.attempts.saturating_add(1);
                 tally.last_attempt = now;
                 tally.source = Source::PodStatus;
-                tally.unconfirmed = true;
+                tally.unconfirmed = 1;
                 Some(Change::Counted(key))
             }
             None => {
@@ -214,7 +215,7 @@ impl Attempts {
                     stage,
                     image_was_present: None,
                     source: Source::PodStatus,
-                    unconfirmed: true,
+                    unconfirmed: 1,
                     last_call: None,
                 };
                 self.tallies.insert(key.clone(), tally);
