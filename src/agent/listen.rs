@@ -81,10 +81,7 @@ impl Listener {
                     return;
                 }
             };
-            let direction = match record.direction {
-                capture::Direction::ToServer => wire::Direction::ToRuntime,
-                capture::Direction::ToClient => wire::Direction::ToKubelet,
-            };
+            let direction = record.direction.into();
             // The capture counts from where it first heard a connection. The kubelet's preface shows
             // whether that was its beginning; an answer at 0 would only be taken for it.
             let joined = u64::from(direction == wire::Direction::ToKubelet);

@@ -1,5 +1,7 @@
 //! What the kernel side hands over: the same layout as `struct header` in `bpf/capture.bpf.c`.
 
+use crate::wire;
+
 /// Bytes before the data in a ring-buffer record.
 const HEADER: usize = 32;
 
@@ -10,6 +12,15 @@ pub enum Direction {
     ToServer,
     /// The runtime.
     ToClient,
+}
+
+impl From<Direction> for wire::Direction {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::ToServer => Self::ToRuntime,
+            Direction::ToClient => Self::ToKubelet,
+        }
+    }
 }
 
 /// Bytes that one end of a connection sent, in the order of the stream.

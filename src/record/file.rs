@@ -1,4 +1,4 @@
-//! The recording format: one JSON object per record and line, compressed if the name says so.
+//! A recording being written: a [`Line`] per record, compressed if the name says so.
 
 use std::{
     collections::HashMap,
@@ -7,22 +7,9 @@ use std::{
     path::Path,
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use flate2::{Compression, write::GzEncoder};
-use serde::Serialize;
 
-use crate::capture::{Direction, Record};
-
-#[derive(Serialize)]
-struct Line {
-    /// Since the first record.
-    t_us: u64,
-    /// Numbered as they appear.
-    connection: u64,
-    direction: &'static str,
-    offset: u64,
-    data: String,
-}
+use crate::{capture::Record, recording::Line};
 
 /// A recording being written.
 pub(super) struct Recording {
@@ -47,18 +34,15 @@ impl Recording {
         Ok(Self { to, begin_us: None, connections: HashMap::new() })
     }
 
-    pub(super) fn write(&mut self, record: &Record) -> io::Result<()> {
+    pub(super) fn write(&mut self, record: Record) -> io::Result<()> {
         let Record { connection, direction, offset, t_us, data } = record;
         let next = self.connections.len() as u64 + 1;
         let line = Line {
-            t_us: t_us.saturating_sub(*self.begin_us.get_or_insert(*t_us)),
-            connection: *self.connections.entry(*connection).or_insert(next),
-            direction: match direction {
-                Direction::ToServer => "c2s",
-                Direction::ToClient => "s2c",
-            },
-            offset: *offset,
-            data: BASE64_STANDARD.encode(data),
+            t_us: t_us.saturating_sub(*self.begin_us.get_or_insert(t_us)),
+            connection: *self.connections.entry(connection).or_insert(next),
+            direction: direction.into(),
+            offset,
+            data,
         };
         let to: &mut dyn Write = match &mut self.to {
             Sink::Plain(to) => to,

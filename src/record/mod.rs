@@ -58,7 +58,7 @@ pub async fn record(
             record = capture.next() => record.map_err(RecordError::Broken)?,
         };
         blanker.blank(&mut record);
-        recording.write(&record).map_err(failed)?;
+        recording.write(record).map_err(failed)?;
         written += 1;
     }
     recording.finish().map_err(failed)?;
