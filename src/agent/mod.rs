@@ -18,6 +18,7 @@ use crate::{
     act::{self, Actor},
     attempts::ledger::{Kept, Ledger, LedgerError},
     config::{Config, Mode},
+    events::Events,
     pods::{self, Pods},
     pulls::Pulls,
     runtime::Runtime,
@@ -96,7 +97,8 @@ impl Agent {
         let mut registry = Registry::with_prefix("pullfuse");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running pullfuse", build);
-        let health = Health::new(&mut registry, &["capture", "ledger", "node", "pods", "runtime"]);
+        let health =
+            Health::new(&mut registry, &["capture", "ledger", "node", "pods", "pulls", "runtime"]);
         let metrics = metrics::Metrics::new(&mut registry);
         let act_metrics = act::Metrics::new(&mut registry);
         announce(&config, &node, &kept);
@@ -104,6 +106,8 @@ impl Agent {
 
         let runtime = Runtime::new(config.runtime.endpoint.clone());
         let (pods, pulls) = (Pods::default(), Pulls::default());
+        registry.register_collector(Box::new(pulls.clone()));
+        let events = Events::new(client.clone(), node.clone());
         let (heard, calls) = listen::queue();
         let listener = Listener {
             endpoints: config.runtime.endpoint.candidates().into_iter().map(Into::into).collect(),
@@ -115,7 +119,7 @@ impl Agent {
         };
         let actor = Arc::new(Actor::new(act::Parts {
             client: client.clone(),
-            node: node.clone(),
+            events: events.clone(),
             config: Arc::clone(&config),
             ledger: Arc::clone(&ledger),
             runtime: runtime.clone(),
@@ -136,6 +140,7 @@ impl Agent {
                 actor,
                 runtime: runtime.clone(),
                 pulls,
+                events,
                 health: health.clone(),
                 metrics,
                 act_metrics,

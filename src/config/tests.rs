@@ -25,6 +25,7 @@ fn every_key_can_be_set() {
         [runtime]
         endpoint = "unix:///run/crio/crio.sock"
         capture = "off"
+        holdup_after = "5m"
         [limits]
         max_attempts = 3
         min_elapsed = "1m 30s"

@@ -2,6 +2,7 @@
 
 mod count;
 mod early;
+mod holdup;
 mod verdicts;
 
 use std::{
@@ -26,6 +27,7 @@ use crate::{
         ledger::{Batch, Kept, Ledger},
     },
     config::Config,
+    events::Events,
     pods::{PodEvent, PodFacts, PodUid, Pods},
     pulls::Pulls,
     runtime::Runtime,
@@ -47,6 +49,7 @@ pub(super) struct Parts {
     pub(super) actor: Arc<Actor>,
     pub(super) runtime: Runtime,
     pub(super) pulls: Pulls,
+    pub(super) events: Events,
     pub(super) health: Health,
     pub(super) metrics: Metrics,
     pub(super) act_metrics: act::Metrics,
@@ -69,6 +72,8 @@ pub(super) struct Judge {
     troubled_at: Option<Instant>,
     /// Calls for pods that the watch has not shown yet.
     early: Early,
+    /// The pull that people were last told holds up the node, by pod and start.
+    told_of: Option<(PodUid, u64)>,
     tasks: JoinSet<Done>,
 }
 
@@ -76,6 +81,7 @@ pub(super) struct Judge {
 enum Done {
     Verdict(PodUid, Outcome),
     Presence(PullKey, Option<bool>),
+    Told,
 }
 
 impl Judge {
@@ -91,6 +97,7 @@ impl Judge {
             save_failed: false,
             troubled_at: None,
             early: Early::default(),
+            told_of: None,
             tasks: JoinSet::new(),
         }
     }
@@ -203,6 +210,7 @@ impl Judge {
                 self.judge(&pod).await;
             }
         }
+        self.look_for_holdup();
         self.save().await;
     }
 }
