@@ -3,6 +3,7 @@
 pub mod act;
 pub mod agent;
 pub mod api;
+pub mod ask;
 pub mod attempts;
 pub mod capture;
 pub mod classify;
@@ -12,6 +13,7 @@ pub mod config;
 pub mod events;
 #[cfg(test)]
 mod fixtures;
+pub mod local;
 pub mod logging;
 pub mod pods;
 pub mod policy;

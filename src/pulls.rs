@@ -124,6 +124,13 @@ impl Pulls {
         self.lock().go_on().find(|pull| pull.key.pod_uid == pod_uid).cloned()
     }
 
+    /// All that go on, the oldest first.
+    pub fn all(&self) -> Vec<Pull> {
+        let mut all: Vec<Pull> = self.lock().go_on().cloned().collect();
+        all.sort_by_key(|pull| pull.start_us);
+        all
+    }
+
     /// The oldest pull, if none that goes on is younger than `after` and none was asked for since
     /// the youngest of them: whoever waits for a pull then waits for these. With the kubelet's
     /// default of one pull at a time it is the only one.

@@ -157,11 +157,17 @@ impl Method {
 pub struct Serve {
     /// Address of `/metrics`, `/healthz` and `/readyz`.
     pub address: SocketAddr,
+    /// Unix socket where the command line asks the agent; its folder is created when missing.
+    #[serde(deserialize_with = "checks::absolute")]
+    pub socket: PathBuf,
 }
 
 impl Default for Serve {
     fn default() -> Self {
-        Self { address: SocketAddr::from(([0, 0, 0, 0], 9460)) }
+        Self {
+            address: SocketAddr::from(([0, 0, 0, 0], 9460)),
+            socket: PathBuf::from(crate::local::DEFAULT_SOCKET),
+        }
     }
 }
 

@@ -169,6 +169,10 @@ async fn a_pull_that_hangs() -> anyhow::Result<()> {
     let events = node.rig.events(NAMESPACE, "hangs").await?;
     let told = events.iter().filter(|e| e.reason.as_deref() == Some("PullHoldsUpNode"));
     assert_eq!(told.count(), 1, "{events:?}");
+    let status = node.ask(&agent, &["status"]).await?;
+    assert!(status.contains("holds up 1 other pod"), "{status}");
+    let going_on = status.lines().any(|line| line.contains("team/app:1") && line.contains("wire/"));
+    assert!(going_on, "{status}");
 
     slow.set_default(Answer::NotFound);
     node.wait_pod(NAMESPACE, "waits", "it runs", |pod| phase(pod) == "Running").await?;

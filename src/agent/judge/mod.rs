@@ -1,5 +1,6 @@
 //! The agent's loop: pods change, attempts are counted and stored, and verdicts begin.
 
+mod answer;
 mod count;
 mod early;
 mod holdup;
@@ -28,6 +29,7 @@ use crate::{
     },
     config::Config,
     events::Events,
+    local::Question,
     pods::{PodEvent, PodFacts, PodUid, Pods},
     pulls::Pulls,
     runtime::Runtime,
@@ -53,6 +55,12 @@ pub(super) struct Parts {
     pub(super) health: Health,
     pub(super) metrics: Metrics,
     pub(super) act_metrics: act::Metrics,
+}
+
+/// What the judge hears beside the watch of pods.
+pub(super) struct Inputs {
+    pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) questions: mpsc::Receiver<Question>,
 }
 
 /// The loop's state.
@@ -106,7 +114,7 @@ impl Judge {
     pub(super) async fn run(
         mut self,
         events: impl Stream<Item = PodEvent>,
-        mut calls: mpsc::Receiver<Call>,
+        mut inputs: Inputs,
         stop: CancellationToken,
     ) {
         let mut events = pin!(events);
@@ -115,7 +123,8 @@ impl Judge {
             let sleep = self.until_next_turn(Timestamp::now());
             tokio::select! {
                 Some(event) = events.next() => self.on_event(event).await,
-                Some(call) = calls.recv() => self.on_call(call).await,
+                Some(call) = inputs.calls.recv() => self.on_call(call).await,
+                Some(question) = inputs.questions.recv() => self.answer(question),
                 Some(done) = self.tasks.join_next() => match done {
                     Ok(done) => self.on_done(done).await,
                     Err(error) => tracing::error!(%error, "a task of the agent broke: a bug"),
