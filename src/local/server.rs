@@ -156,7 +156,7 @@ fn pull(pull: &Pull) -> v1::Pull {
         pod: pull.pod.clone(),
         image: pull.key.image.clone(),
         since: Some(timestamp(pull.since)),
-        age: age.try_into().ok(),
+        age: Some(age.into()),
     }
 }
 
