@@ -13,6 +13,7 @@ pub mod config;
 pub mod events;
 #[cfg(test)]
 mod fixtures;
+pub mod history;
 pub mod local;
 pub mod logging;
 pub mod pods;
