@@ -32,6 +32,7 @@ fn fixture(toml: &str) -> Fixture {
     let actor = Actor::new(Parts {
         client: Client::new(service, "default"),
         node: "node-a".into(),
+        policy: Arc::new(Policy::new(&config)),
         config: Arc::new(config),
         ledger: Arc::new(ledger),
         runtime,
