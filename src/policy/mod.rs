@@ -1,8 +1,11 @@
 //! Decides from one pod, one tally, the configuration and the time whether the pod is to be ended.
 //!
-//! In: [`PodFacts`], a [`Tally`], a [`Config`] and the time. Out: a [`Ruling`]. Pure.
+//! In: [`PodFacts`], a [`Tally`], a [`Config`] and the time. Out: a [`Ruling`]; and whether what it
+//! says may be done now: [`caps`], [`breaker`]. Pure.
 
 mod asked;
+pub mod breaker;
+pub mod caps;
 mod ruling;
 mod scopes;
 
