@@ -181,4 +181,6 @@ fn untouchable(pod: &PodFacts, image: &str, scope: Option<&CompiledScope>) -> Op
 }
 
 #[cfg(test)]
+mod simulation_tests;
+#[cfg(test)]
 mod tests;
