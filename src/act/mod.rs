@@ -28,7 +28,7 @@ use crate::{
     config::{Config, Method},
     events::Events,
     pods::{PodFacts, Pods},
-    policy::{self, Because, Decision},
+    policy::{Because, Decision, Policy},
     pulls::Pulls,
     runtime::Runtime,
 };
@@ -82,8 +82,10 @@ pub struct Parts {
     pub client: Client,
     /// Tells the pods' owners.
     pub events: Events,
-    /// The limits, and how to act.
+    /// How to act.
     pub config: Arc<Config>,
+    /// Asked again before each write.
+    pub policy: Arc<Policy>,
     /// Where a verdict's progress is kept.
     pub ledger: Arc<Ledger>,
     /// Asked for images.
@@ -191,11 +193,13 @@ impl Actor {
     /// Looks once more at all that could speak for the pod; `None`: nothing does.
     async fn evidence(&self, pod: &PodFacts, record: &VerdictRecord) -> Option<Round> {
         let VerdictRecord { key, tally, .. } = record;
-        let limits = &self.parts.config.limits;
-        match policy::decide(pod, &key.image, tally, limits, Timestamp::now()) {
+        let ruling = self.parts.policy.judge(pod, &key.image, tally, Timestamp::now());
+        let withdrawn = |because| Some(Round::Done(Outcome::Withdrawn(because)));
+        match ruling.decision {
+            Decision::Fail if ruling.dry_run => return withdrawn(Because::DryRun),
             Decision::Fail => {}
             Decision::Wait(_) => return Some(Round::Later("the clock went back".into())),
-            Decision::Leave(because) => return Some(Round::Done(Outcome::Withdrawn(because))),
+            Decision::Leave(because) | Decision::Report(because) => return withdrawn(because),
         }
         if let Some(settles_in) = self.parts.pods.settles_in() {
             let why = "the API server was away: the kubelet may not see a write yet";

@@ -33,6 +33,7 @@ fn fixture(toml: &str) -> Fixture {
     let actor = Actor::new(Parts {
         client: client.clone(),
         events: Events::new(client, "node-a".into()),
+        policy: Arc::new(Policy::new(&config)),
         config: Arc::new(config),
         ledger: Arc::new(ledger),
         runtime,

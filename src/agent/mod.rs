@@ -18,10 +18,12 @@ use self::{judge::Judge, listen::Listener};
 use crate::{
     act::{self, Actor},
     attempts::ledger::{Kept, Ledger, LedgerError},
-    config::{Config, Mode},
+    classify::Disposition,
+    config::Config,
     events::Events,
     local,
     pods::{self, Pods},
+    policy::Policy,
     pulls::Pulls,
     runtime::Runtime,
     serve::{BindError, Condition, Health, Server},
@@ -97,7 +99,7 @@ impl Agent {
     /// When the node turns out to be the wrong one, or metrics can no longer be served.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
         let Self { options: Options { config, node }, client, server, ledger, kept } = self;
-        let config = Arc::new(config);
+        let (policy, config) = (Arc::new(Policy::new(&config)), Arc::new(config));
         let mut registry = Registry::with_prefix("pullfuse");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running pullfuse", build);
@@ -127,6 +129,7 @@ impl Agent {
             client: client.clone(),
             events: events.clone(),
             config: Arc::clone(&config),
+            policy: Arc::clone(&policy),
             ledger: Arc::clone(&ledger),
             runtime: runtime.clone(),
             pods: pods.clone(),
@@ -148,6 +151,7 @@ impl Agent {
             }
             let judge = Judge::new(judge::Parts {
                 config: Arc::clone(&config),
+                policy,
                 ledger,
                 kept,
                 pods,
@@ -176,12 +180,14 @@ impl Agent {
 }
 
 fn announce(config: &Config, node: &str, kept: &Kept) {
+    let limit = config.limits.of_disposition(Disposition::Permanent);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         node,
-        mode = if config.mode == Mode::Enforce { "enforce" } else { "dry-run" },
-        max_attempts = config.limits.max_attempts,
-        min_elapsed = %format!("{:#}", config.limits.min_elapsed),
+        mode = config.mode.as_str(),
+        max_attempts = %limit.max_attempts,
+        min_elapsed = %format!("{:#}", limit.min_elapsed),
+        scopes = config.scopes.len(),
         method = config.act.method.as_str(),
         tallies = kept.tallies.len(),
         verdicts = kept.verdicts.len(),

@@ -13,7 +13,8 @@ use std::{
 
 use jiff::Timestamp;
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition,
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, Table,
+    TableDefinition,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
@@ -284,9 +285,7 @@ fn encode(record: &impl Serialize) -> Result<Vec<u8>, LedgerError> {
 
 fn decode<T: DeserializeOwned>(bytes: &[u8], of: &str) -> Option<T> {
     serde_json::from_slice(bytes)
-        .inspect_err(
-            |error| tracing::warn!(of, %error, "a ledger record is unreadable: skipped"),
-        )
+        .inspect_err(|error| tracing::warn!(of, %error, "a ledger record is unreadable: skipped"))
         .ok()
 }
 

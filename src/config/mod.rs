@@ -4,7 +4,12 @@
 
 mod checks;
 mod endpoint;
+mod guards;
+mod limits;
 mod load;
+mod pattern;
+mod scopes;
+mod selector;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -12,7 +17,12 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 pub use endpoint::Endpoint;
+pub use guards::{Annotations, Bounds, Breaker, Caps};
+pub use limits::{InForce, Limit, Limits, MIN_ELAPSED, MaxAttempts};
 pub use load::{ConfigError, load, parse};
+pub use pattern::Pattern;
+pub use scopes::{Action, RestartPolicy, Scope};
+pub use selector::LabelSelector;
 
 /// Where the configuration is looked for unless the command line names another file.
 pub const DEFAULT_PATH: &str = "/etc/pullfuse/config.toml";
@@ -27,6 +37,15 @@ pub struct Config {
     pub runtime: Runtime,
     /// How much a pod's image may fail before the pod is ended.
     pub limits: Limits,
+    /// Pods that are treated differently; the first that fits is the pod's.
+    #[serde(deserialize_with = "scopes::unique")]
+    pub scopes: Vec<Scope>,
+    /// What pods may ask for themselves.
+    pub annotations: Annotations,
+    /// How many pods may be ended in a short time.
+    pub caps: Caps,
+    /// What counts as an outage of a registry.
+    pub breaker: Breaker,
     /// How a verdict is carried out.
     pub act: Act,
     /// Where metrics and health are served.
@@ -38,7 +57,7 @@ pub struct Config {
 }
 
 /// Whether verdicts are carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Pods are failed.
@@ -46,6 +65,16 @@ pub enum Mode {
     Enforce,
     /// Verdicts are logged and counted; no pod is touched.
     DryRun,
+}
+
+impl Mode {
+    /// The name as the configuration spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::DryRun => "dry-run",
+        }
+    }
 }
 
 /// `[runtime]`: the container runtime of this node.
@@ -84,24 +113,6 @@ pub enum Capture {
     Tracepoint,
     /// Not at all: attempts come from pod status.
     Off,
-}
-
-/// `[limits]`: all must be reached before a pod is ended.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Counted attempts since the last success of the image in this pod; at least 1.
-    #[serde(deserialize_with = "checks::attempts")]
-    pub max_attempts: u32,
-    /// Time since the first of those attempts.
-    #[serde(deserialize_with = "checks::duration")]
-    pub min_elapsed: SignedDuration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_attempts: 5, min_elapsed: SignedDuration::from_mins(1) }
-    }
 }
 
 /// `[act]`: how a verdict is carried out.

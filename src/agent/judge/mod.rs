@@ -31,6 +31,7 @@ use crate::{
     events::Events,
     local::Question,
     pods::{PodEvent, PodFacts, PodUid, Pods},
+    policy::Policy,
     pulls::Pulls,
     runtime::Runtime,
     serve::{Condition, Health},
@@ -45,6 +46,7 @@ const QUIET: Duration = Duration::from_secs(90);
 /// What the judge works with.
 pub(super) struct Parts {
     pub(super) config: Arc<Config>,
+    pub(super) policy: Arc<Policy>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) kept: Kept,
     pub(super) pods: Pods,
@@ -148,7 +150,7 @@ impl Judge {
             PodEvent::All(pods) => self.on_all(pods).await,
             PodEvent::Changed(pod) => {
                 self.watch_works();
-                self.parts.pods.insert(pod.clone());
+                self.parts.pods.insert(PodFacts::clone(&pod));
                 let changes = self.attempts.observe(&pod, Timestamp::now());
                 self.absorb(changes).await;
                 self.take_early(&pod.uid).await;
