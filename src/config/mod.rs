@@ -5,6 +5,7 @@
 mod checks;
 mod endpoint;
 mod load;
+mod rules;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 pub use endpoint::Endpoint;
 pub use load::{ConfigError, load, parse};
+pub use rules::{Pattern, Registry, Rule};
 
 /// Where the configuration is looked for unless the command line names another file.
 pub const DEFAULT_PATH: &str = "/etc/pullfuse/config.toml";
@@ -35,6 +37,8 @@ pub struct Config {
     pub ledger: Ledger,
     /// What is logged.
     pub log: Log,
+    /// What errors mean, in the user's own words.
+    pub rules: Vec<Rule>,
 }
 
 /// Whether verdicts are carried out.
