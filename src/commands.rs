@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent::{Agent, AgentError, Options},
     capture,
-    cli::{Command, Record, Replay, Run, exit},
-    config, logging, record,
+    cli::{Command, Explain, Record, Replay, Run, exit},
+    config,
+    explain::{self, ExplainError, Understood},
+    logging, record,
     replay::{self, ReplayError},
 };
 
@@ -27,6 +29,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run_agent(args),
         Command::Check { file } => check(&file),
+        Command::Explain(args) => explain(&args),
         Command::Replay(args) => replay(&args),
         Command::Record(args) => record(args),
     }
@@ -36,6 +39,18 @@ fn check(file: &Path) -> Result<(), Failure> {
     config::load(file).map_err(|error| (exit::NO, error.into()))?;
     println!("{}: fine", file.display());
     Ok(())
+}
+
+fn explain(args: &Explain) -> Result<(), Failure> {
+    match explain::explain(args, &mut std::io::stdout().lock()) {
+        Ok(Understood::All) => Ok(()),
+        Ok(Understood::NotAll) => {
+            Err((exit::NO, anyhow::anyhow!("not everything was understood; see the answer")))
+        }
+        Err(ExplainError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error @ ExplainError::Batch { .. }) => Err((exit::UNAVAILABLE, error.into())),
+        Err(error) => Err((exit::NO, error.into())),
+    }
 }
 
 fn replay(args: &Replay) -> Result<(), Failure> {

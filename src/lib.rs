@@ -9,6 +9,7 @@ pub mod classify;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod explain;
 #[cfg(test)]
 mod fixtures;
 pub mod logging;
@@ -20,6 +21,7 @@ pub mod recording;
 pub mod replay;
 pub mod runtime;
 pub mod serve;
+mod terminal;
 pub mod wire;
 
 /// An error with all its causes, as one sentence.

@@ -24,7 +24,8 @@ const WORDS: [&str; 10] = [
 pub(super) fn neutral(text: &str) -> (String, Option<Code>) {
     let lower: String =
         text.chars().map(|c| if c.is_ascii() { c.to_ascii_lowercase() } else { '?' }).collect();
-    let lower = json_spaced(&lower);
+    // As logs write it: error="...".
+    let lower = json_spaced(&lower.replace("=\"", "= \""));
     let words: Vec<&str> = lower.split_ascii_whitespace().collect();
     let mut out = String::with_capacity(lower.len());
     let mut code = None;

@@ -32,7 +32,7 @@ const OPENINGS: [&str; 22] = [
     "context ",
 ];
 
-/// Bounded, on one line, without control characters and terminal sequences, and with the escapes
+/// Bounded, on one line, one space between words, without control characters and terminal sequences, and with the escapes
 /// undone that logs and `%q` add.
 pub(super) fn readable(message: &str) -> String {
     let mut out = String::with_capacity(message.len().min(BEGINNING + END));
@@ -58,12 +58,19 @@ fn append(out: &mut String, text: &str) {
             }
             ('\\', Some('n' | 'r' | 't')) => {
                 chars.next();
-                out.push(' ');
+                space(out);
             }
             ('\\', Some('"')) => {}
-            _ if char.is_control() => out.push(' '),
+            _ if char.is_control() || char.is_whitespace() => space(out),
             _ => out.push(char),
         }
+    }
+}
+
+/// Texts are also compared across line breaks.
+fn space(out: &mut String) {
+    if !out.ends_with(' ') {
+        out.push(' ');
     }
 }
 

@@ -25,6 +25,13 @@ pub(super) const RULES: &[Rule] = &[
             mirrors",
     },
     Rule {
+        id: "policy-file",
+        class: Class::Unknown,
+        when: text(r"invalid policy in ~|\bopen ~: .*policy"),
+        seen: "CRI-O with a damaged policy.json",
+        advice: "the node's signature policy cannot be read: mend /etc/containers/policy.json there",
+    },
+    Rule {
         id: "iam-denied",
         class: Class::Forbidden,
         when: text(
@@ -65,7 +72,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "missing",
         class: Class::NotFound,
         when: text(
-            r"(?:manifest|name|blob|tag|repository|image|layer|artifact)[ _]unknown|unknown (?:manifest|blob|tag|repository|image|artifact)\b|not known to (?:the )?registry|no such manifest|\b(?:manifest|tag|repository|image|artifact|blob|project|package|reference)(?: ~| [a-z0-9_-]+)?:? (?:was |could )?(?:not be found|not found)|from remote: not found|content at ~ not found|~: not found|failed to resolve (?:reference|image)\b.*: not found|was deleted or has expired|\bnosuch(?:key|bucket)\b|(?:manifest|tag|repository|image|artifact|name)(?: ~| [a-z0-9_-]+| with [a-z]+ ~)? (?:does not|doesn't) exist|does not exist in the registry|failed to fetch .*: not found|the specified (?:key|blob) does not exist",
+            r"(?:manifest|name|blob|tag|repository|image|layer|artifact)[ _]unknown|manifest for ~ (?:was )?not found|unknown (?:manifest|blob|tag|repository|image|artifact)\b|not known to (?:the )?registry|no such manifest|\b(?:manifest|tag|repository|image|artifact|blob|project|package|reference)(?: ~| [a-z0-9_-]+)?:? (?:was |could )?(?:not be found|not found)|from remote: not found|content at ~ not found|~: not found|failed to resolve (?:reference|image)\b.*: not found|was deleted or has expired|\bnosuch(?:key|bucket)\b|(?:manifest|tag|repository|image|artifact|name)(?: ~| [a-z0-9_-]+| with [a-z]+ ~)? (?:does not|doesn't) exist|does not exist in the registry|failed to fetch .*: not found|the specified (?:key|blob) does not exist",
         ),
         seen: "containerd, CRI-O and dockerd; Docker's registry, Harbor, Quay, ECR, GitLab",
         advice: advice::PUSH,

@@ -4,6 +4,15 @@ use super::{Class, Rule, advice, text};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
+        id: "proxy-connect",
+        class: Class::Proxy,
+        when: text(
+            r"\bproxyconnect\b|\bsocks connect\b|proxy authentication required|\bproxy error\b|error connecting to proxy|unknown scheme .*proxy",
+        ),
+        seen: "any runtime behind an HTTP proxy",
+        advice: "the proxy on the way does not work: check the runtime's proxy settings on the node",
+    },
+    Rule {
         id: "https-to-http-port",
         class: Class::TlsProtocol,
         when: text(
@@ -12,15 +21,6 @@ pub(super) const RULES: &[Rule] = &[
         seen: "any runtime, a registry without TLS; or one with TLS that is asked without",
         advice: "one side speaks TLS and the other does not: list the registry as insecure in the \
             runtime's configuration, or give it a certificate",
-    },
-    Rule {
-        id: "proxy-connect",
-        class: Class::Proxy,
-        when: text(
-            r"\bproxyconnect\b|\bsocks connect\b|proxy authentication required|\bproxy error\b|error connecting to proxy|unknown scheme .*proxy",
-        ),
-        seen: "any runtime behind an HTTP proxy",
-        advice: "the proxy on the way does not work: check the runtime's proxy settings on the node",
     },
     Rule {
         id: "proxy-refused",
