@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
+    classify::Code,
     config::{self, Capture, Endpoint},
     local,
 };
@@ -32,6 +33,8 @@ pub enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Say what an error text of a failed pull means.
+    Explain(Explain),
     /// Show the PullImage calls of a recording of the CRI socket.
     Replay(Replay),
     /// Write what passes over the CRI socket to a file, with credentials blanked.
@@ -60,6 +63,47 @@ pub struct Run {
     /// The node whose pods to look after, as the API server names it.
     #[arg(long, env = "NODE_NAME")]
     pub node_name: String,
+}
+
+/// Say what an error text of a failed pull means.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 explained, 1 no rule knows the text or a line of the batch \
+    cannot be read, 2 wrong usage, 69 the batch is not there.")]
+pub struct Explain {
+    /// The text, as the runtime or an Event gives it.
+    #[arg(allow_hyphen_values = true, required_unless_present_any = ["batch", "code", "reason"])]
+    pub target_or_message: Option<String>,
+    /// The gRPC status of the call: a name such as NotFound, or a number.
+    #[arg(long, value_parser = code)]
+    pub code: Option<Code>,
+    /// The container runtime, such as "containerd 2.4".
+    #[arg(long)]
+    pub runtime: Option<String>,
+    /// The kubelet's waiting reason, such as InvalidImageName.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// The image that was asked for.
+    #[arg(long)]
+    pub image: Option<String>,
+    /// Explain JSON lines with message, code, runtime, reason and image from this file (- is
+    /// standard input); one JSON line each comes back.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["target_or_message", "code", "runtime", "reason", "image", "output"]
+    )]
+    pub batch: Option<String>,
+    /// The configuration file, for its rules and limits [default: /etc/pullfuse/config.toml where
+    /// it exists].
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// How the answer is shown.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+fn code(text: &str) -> Result<Code, String> {
+    Code::read(text).ok_or_else(|| format!("expected {}", Code::EXPECTED))
 }
 
 /// Show the PullImage calls of a recording of the CRI socket.

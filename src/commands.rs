@@ -12,8 +12,9 @@ use crate::{
     agent::{Agent, AgentError, Options},
     ask::{self, AskError},
     capture,
-    cli::{Ask, Command, Record, Replay, Run, exit},
+    cli::{Ask, Command, Explain, Record, Replay, Run, exit},
     config,
+    explain::{self, ExplainError, Understood},
     local::ClientError,
     logging, record,
     replay::{self, ReplayError},
@@ -30,6 +31,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run_agent(args),
         Command::Check { file } => check(&file),
+        Command::Explain(args) => explain(&args),
         Command::Replay(args) => replay(&args),
         Command::Record(args) => record(args),
         Command::Status(args) => status(&args),
@@ -40,6 +42,18 @@ fn check(file: &Path) -> Result<(), Failure> {
     config::load(file).map_err(|error| (exit::NO, error.into()))?;
     println!("{}: fine", file.display());
     Ok(())
+}
+
+fn explain(args: &Explain) -> Result<(), Failure> {
+    match explain::explain(args, &mut std::io::stdout().lock()) {
+        Ok(Understood::All) => Ok(()),
+        Ok(Understood::NotAll) => {
+            Err((exit::NO, anyhow::anyhow!("not everything was understood; see the answer")))
+        }
+        Err(ExplainError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error @ ExplainError::Batch { .. }) => Err((exit::UNAVAILABLE, error.into())),
+        Err(error) => Err((exit::NO, error.into())),
+    }
 }
 
 fn replay(args: &Replay) -> Result<(), Failure> {

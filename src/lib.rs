@@ -11,6 +11,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod events;
+pub mod explain;
 #[cfg(test)]
 mod fixtures;
 pub mod history;
@@ -24,6 +25,7 @@ pub mod recording;
 pub mod replay;
 pub mod runtime;
 pub mod serve;
+mod terminal;
 pub mod wire;
 
 /// An error with all its causes, as one sentence.

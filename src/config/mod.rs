@@ -8,6 +8,7 @@ mod guards;
 mod limits;
 mod load;
 mod pattern;
+mod rules;
 mod scopes;
 mod selector;
 
@@ -21,6 +22,7 @@ pub use guards::{Annotations, Bounds, Breaker, Caps};
 pub use limits::{InForce, Limit, Limits, MIN_ELAPSED, MaxAttempts};
 pub use load::{ConfigError, load, parse};
 pub use pattern::Pattern;
+pub use rules::{Expression, Registry, Rule};
 pub use scopes::{Action, RestartPolicy, Scope};
 pub use selector::LabelSelector;
 
@@ -54,6 +56,8 @@ pub struct Config {
     pub ledger: Ledger,
     /// What is logged.
     pub log: Log,
+    /// What errors mean, in the user's own words.
+    pub rules: Vec<Rule>,
 }
 
 /// Whether verdicts are carried out.
