@@ -5,6 +5,7 @@ pub mod agent;
 pub mod api;
 pub mod attempts;
 pub mod capture;
+pub mod check;
 pub mod classify;
 pub mod cli;
 pub mod commands;
