@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{self, Capture, Endpoint};
+use crate::{
+    config::{self, Capture, Endpoint},
+    local,
+};
 
 /// Ends pods whose image will never come.
 #[derive(Debug, Parser)]
@@ -30,6 +33,19 @@ pub enum Command {
     Replay(Replay),
     /// Write what passes over the CRI socket to a file, with credentials blanked.
     Record(Record),
+    /// Show how the agent of this node is doing.
+    Status(Ask),
+}
+
+/// How the running agent is asked.
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// The agent's socket.
+    #[arg(long, env = "PULLFUSE_SOCKET", default_value = local::DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+    /// How the answer is shown.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
 }
 
 /// Run the agent of this node.

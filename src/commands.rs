@@ -10,10 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::{Agent, AgentError, Options},
+    ask::{self, AskError},
     capture,
     check::{self, CheckError},
-    cli::{Check, Command, Record, Replay, Run, exit},
-    config, logging, record,
+    cli::{Ask, Check, Command, Record, Replay, Run, exit},
+    config,
+    local::ClientError,
+    logging, record,
     replay::{self, ReplayError},
 };
 
@@ -30,6 +33,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Check(args) => check(&args),
         Command::Replay(args) => replay(&args),
         Command::Record(args) => record(args),
+        Command::Status(args) => status(&args),
     }
 }
 
@@ -81,6 +85,20 @@ async fn record(args: Record) -> Result<(), Failure> {
         record::record(options, args.out, end).await.map_err(|error| unavailable(error.into()))?;
     eprintln!("pullfuse: {written} records; {counters}");
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn status(args: &Ask) -> Result<(), Failure> {
+    answered(ask::status(args, &mut std::io::stdout().lock()).await)
+}
+
+fn answered(asked: Result<(), AskError>) -> Result<(), Failure> {
+    match asked {
+        // Who reads has seen enough, as with `| head`.
+        Err(AskError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error @ AskError::Agent(ClientError::NotFound(_))) => Err((exit::NO, error.into())),
+        ended => ended.map_err(|error| (exit::UNAVAILABLE, error.into())),
+    }
 }
 
 /// The first signal stops gracefully, a second one at once.

@@ -37,6 +37,7 @@ pub(crate) fn pod(state: Option<ImageState>) -> PodFacts {
         mirror: false,
         deleting: false,
         judged: false,
+        waits: false,
         images: state.into_iter().map(|state| ("img".to_owned(), state)).collect(),
     }
 }

@@ -3,6 +3,7 @@
 pub mod act;
 pub mod agent;
 pub mod api;
+pub mod ask;
 pub mod attempts;
 pub mod capture;
 pub mod check;
@@ -10,8 +11,11 @@ pub mod classify;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod events;
 #[cfg(test)]
 mod fixtures;
+pub mod history;
+pub mod local;
 pub mod logging;
 pub mod pods;
 pub mod policy;

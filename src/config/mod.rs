@@ -78,13 +78,26 @@ impl Mode {
 }
 
 /// `[runtime]`: the container runtime of this node.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Runtime {
     /// The CRI socket; `auto` tries the usual places of containerd and CRI-O.
     pub endpoint: Endpoint,
     /// How pulls are observed on the CRI socket.
     pub capture: Capture,
+    /// A pull that goes on for this long while other pods wait for theirs is reported.
+    #[serde(deserialize_with = "checks::window")]
+    pub holdup_after: SignedDuration,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            endpoint: Endpoint::default(),
+            capture: Capture::default(),
+            holdup_after: SignedDuration::from_mins(1),
+        }
+    }
 }
 
 /// How pulls are observed on the CRI socket.
@@ -155,11 +168,17 @@ impl Method {
 pub struct Serve {
     /// Address of `/metrics`, `/healthz` and `/readyz`.
     pub address: SocketAddr,
+    /// Unix socket where the command line asks the agent; its folder is created when missing.
+    #[serde(deserialize_with = "checks::absolute")]
+    pub socket: PathBuf,
 }
 
 impl Default for Serve {
     fn default() -> Self {
-        Self { address: SocketAddr::from(([0, 0, 0, 0], 9460)) }
+        Self {
+            address: SocketAddr::from(([0, 0, 0, 0], 9460)),
+            socket: PathBuf::from(crate::local::DEFAULT_SOCKET),
+        }
     }
 }
 

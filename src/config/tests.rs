@@ -21,6 +21,7 @@ fn every_key_can_be_set() {
         [runtime]
         endpoint = "unix:///run/crio/crio.sock"
         capture = "off"
+        holdup_after = "5m"
         [act]
         method = "deadline"
         verify_for = "10s"

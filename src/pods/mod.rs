@@ -57,6 +57,9 @@ pub struct PodFacts {
     pub deleting: bool,
     /// Whether the pod carries a verdict of pullfuse.
     pub judged: bool,
+    /// Whether it waits to be started and the status names no failure: it may be waiting for its
+    /// turn to pull.
+    pub waits: bool,
     /// Each image that the status says something about.
     pub images: BTreeMap<String, ImageState>,
 }
@@ -89,6 +92,7 @@ impl PodFacts {
             mirror: annotated("kubernetes.io/config.mirror"),
             deleting: meta.deletion_timestamp.is_some(),
             judged: annotated(crate::act::VERDICT_ANNOTATION),
+            waits: images::waits(pod),
             images: images::read(pod),
         })
     }

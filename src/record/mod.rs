@@ -12,7 +12,7 @@ use std::{future::Future, io, path::PathBuf};
 use thiserror::Error;
 
 use self::file::Recording;
-use crate::capture::{Capture, CaptureError, Counters, Options};
+use crate::capture::{Capture, CaptureError, Counters, Heard, Options};
 
 pub use blank::Blanker;
 
@@ -52,11 +52,13 @@ pub async fn record(
     let mut written = 0;
     tokio::pin!(end);
     loop {
-        let mut record = tokio::select! {
+        let heard = tokio::select! {
             biased;
             () = &mut end => break,
-            record = capture.next() => record.map_err(RecordError::Broken)?,
+            heard = capture.next() => heard.map_err(RecordError::Broken)?,
         };
+        // The format has no word for a connection's end; the next one has a number of its own.
+        let Heard::Sent(mut record) = heard else { continue };
         blanker.blank(&mut record);
         recording.write(record).map_err(failed)?;
         written += 1;

@@ -1,7 +1,9 @@
 //! The agent's loop: pods change, attempts are counted and stored, and verdicts begin.
 
+mod answer;
 mod count;
 mod early;
+mod holdup;
 mod verdicts;
 
 use std::{
@@ -26,6 +28,8 @@ use crate::{
         ledger::{Batch, Kept, Ledger},
     },
     config::Config,
+    events::Events,
+    local::Question,
     pods::{PodEvent, PodFacts, PodUid, Pods},
     policy::Policy,
     pulls::Pulls,
@@ -49,9 +53,16 @@ pub(super) struct Parts {
     pub(super) actor: Arc<Actor>,
     pub(super) runtime: Runtime,
     pub(super) pulls: Pulls,
+    pub(super) events: Events,
     pub(super) health: Health,
     pub(super) metrics: Metrics,
     pub(super) act_metrics: act::Metrics,
+}
+
+/// What the judge hears beside the watch of pods.
+pub(super) struct Inputs {
+    pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) questions: mpsc::Receiver<Question>,
 }
 
 /// The loop's state.
@@ -71,6 +82,8 @@ pub(super) struct Judge {
     troubled_at: Option<Instant>,
     /// Calls for pods that the watch has not shown yet.
     early: Early,
+    /// The pull that people were last told holds up the node, by pod and start.
+    told_of: Option<(PodUid, u64)>,
     tasks: JoinSet<Done>,
 }
 
@@ -78,6 +91,7 @@ pub(super) struct Judge {
 enum Done {
     Verdict(PodUid, Outcome),
     Presence(PullKey, Option<bool>),
+    Told,
 }
 
 impl Judge {
@@ -93,6 +107,7 @@ impl Judge {
             save_failed: false,
             troubled_at: None,
             early: Early::default(),
+            told_of: None,
             tasks: JoinSet::new(),
         }
     }
@@ -101,7 +116,7 @@ impl Judge {
     pub(super) async fn run(
         mut self,
         events: impl Stream<Item = PodEvent>,
-        mut calls: mpsc::Receiver<Call>,
+        mut inputs: Inputs,
         stop: CancellationToken,
     ) {
         let mut events = pin!(events);
@@ -110,7 +125,8 @@ impl Judge {
             let sleep = self.until_next_turn(Timestamp::now());
             tokio::select! {
                 Some(event) = events.next() => self.on_event(event).await,
-                Some(call) = calls.recv() => self.on_call(call).await,
+                Some(call) = inputs.calls.recv() => self.on_call(call).await,
+                Some(question) = inputs.questions.recv() => self.answer(question),
                 Some(done) = self.tasks.join_next() => match done {
                     Ok(done) => self.on_done(done).await,
                     Err(error) => tracing::error!(%error, "a task of the agent broke: a bug"),
@@ -205,6 +221,7 @@ impl Judge {
                 self.judge(&pod).await;
             }
         }
+        self.look_for_holdup();
         self.save().await;
     }
 }

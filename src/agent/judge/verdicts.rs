@@ -93,6 +93,7 @@ impl Judge {
 
     pub(super) async fn on_done(&mut self, done: Done) {
         match done {
+            Done::Told => {}
             Done::Presence(key, present) => {
                 let change = present.and_then(|p| self.attempts.set_image_was_present(&key, p));
                 self.absorb(change.into_iter().collect()).await;
