@@ -28,11 +28,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the agent of this node.
     Run(Run),
-    /// Check a configuration file.
-    Check {
-        /// The file.
-        file: PathBuf,
-    },
+    /// Check a configuration file and show what it means.
+    Check(Check),
     /// Say what an error text of a failed pull means.
     Explain(Explain),
     /// Show the PullImage calls of a recording of the CRI socket.
@@ -63,6 +60,16 @@ pub struct Run {
     /// The node whose pods to look after, as the API server names it.
     #[arg(long, env = "NODE_NAME")]
     pub node_name: String,
+}
+
+/// Check a configuration file and show what it means.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The file.
+    pub file: PathBuf,
+    /// How the policy is shown; as JSON it is one object.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
 }
 
 /// Say what an error text of a failed pull means.

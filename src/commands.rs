@@ -1,6 +1,6 @@
 //! The commands, each with the exit code that its error means.
 
-use std::{io::ErrorKind, path::Path, time::Duration};
+use std::{io::ErrorKind, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -12,7 +12,8 @@ use crate::{
     agent::{Agent, AgentError, Options},
     ask::{self, AskError},
     capture,
-    cli::{Ask, Command, Explain, Record, Replay, Run, exit},
+    check::{self, CheckError},
+    cli::{Ask, Check, Command, Explain, Record, Replay, Run, exit},
     config,
     explain::{self, ExplainError, Understood},
     local::ClientError,
@@ -30,7 +31,7 @@ pub type Failure = (u8, anyhow::Error);
 pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run_agent(args),
-        Command::Check { file } => check(&file),
+        Command::Check(args) => check(&args),
         Command::Explain(args) => explain(&args),
         Command::Replay(args) => replay(&args),
         Command::Record(args) => record(args),
@@ -38,10 +39,12 @@ pub fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
-fn check(file: &Path) -> Result<(), Failure> {
-    config::load(file).map_err(|error| (exit::NO, error.into()))?;
-    println!("{}: fine", file.display());
-    Ok(())
+fn check(args: &Check) -> Result<(), Failure> {
+    match check::check(args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock()) {
+        // Who reads has seen enough, as with `| head`.
+        Err(CheckError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        ended => ended.map_err(|error| (exit::NO, error.into())),
+    }
 }
 
 fn explain(args: &Explain) -> Result<(), Failure> {

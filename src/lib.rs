@@ -6,6 +6,7 @@ pub mod api;
 pub mod ask;
 pub mod attempts;
 pub mod capture;
+pub mod check;
 pub mod classify;
 pub mod cli;
 pub mod commands;

@@ -200,7 +200,7 @@ proptest! {
     }
 }
 
-/// The properties above hold for a policy that never ends a pod, too; this one does.
+/// The properties above would also hold for a policy that never ends a pod; this one does.
 #[test]
 fn one_image_that_is_missing_among_healthy_ones_ends_its_pod() {
     let mut node = Node::new("");

@@ -80,6 +80,16 @@ fn a_success_between_them_shows_that_the_registry_is_well() {
 }
 
 #[test]
+fn an_image_that_came_may_begin_to_fail_again() {
+    let mut breaker = Breaker::default();
+    breaker.fails("r.example/a", 0);
+    breaker.comes("r.example/a", 1);
+    breaker.fails("r.example/a", 2);
+    breaker.fails("r.example/b", 3);
+    assert_eq!(told(&breaker.fails("r.example/c", 4)), [("r.example", "open", Why::ManyFail)]);
+}
+
+#[test]
 fn images_that_began_to_fail_long_ago_are_no_outage() {
     let mut breaker = Breaker::default();
     breaker.fails("r.example/a", 0);
@@ -229,6 +239,9 @@ fn strange_names_are_bounded_and_end_no_hold() {
     let mut breaker = open();
     for number in 0..1000 {
         breaker.fails(&format!("host-{number}.example/a"), 3);
+    }
+    assert!(breaker.held("r.example/a", 3, 4));
+    for number in 0..1000 {
         breaker.fails_at("r.example/a", Some(&format!("{number}\n")), 3);
     }
     breaker.fails(&format!("r.example/{}", "x".repeat(5000)), 3);
