@@ -63,9 +63,9 @@ impl Classifier {
     pub fn new(own: &[config::Rule]) -> Self {
         let rules: Vec<&Rule> = rules::all().collect();
         let patterns = rules.iter().map(|rule| match rule.when {
-            When::Text(pattern) => pattern,
+            When::Text(patterns) => patterns.join("|"),
             // Matches nothing; keeps the positions of table and set the same.
-            _ => r"[^\x00-\x{10FFFF}]",
+            _ => r"[^\x00-\x{10FFFF}]".to_owned(),
         });
         // The patterns are constants, and a test compiles them. Without them every cause would be
         // unknown.
@@ -86,7 +86,7 @@ impl Classifier {
             host: failing.as_ref().map(|failing| failing.host.clone()),
         };
         if let (Some(failing), Some(registry)) = (&failing, &registry) {
-            cause.advice += &remark(failing, registry);
+            cause.advice += &remark(failing, registry, rule.class);
         }
         self.blame_node_for_its_own_image(&text, &mut cause);
         let hosts = [cause.host.clone(), registry];
@@ -182,12 +182,16 @@ fn will_pass(rule: &Rule) -> bool {
 }
 
 /// What to add where the host that failed is not the image's registry.
-fn remark(failing: &Failing, registry: &str) -> String {
+fn remark(failing: &Failing, registry: &str, class: Class) -> String {
     let host = &failing.host;
+    // An address may well be the registry's own; a proxy's is not.
+    let unclear = host::is_address(host) && class != Class::Proxy;
     if host::belongs_to(host, registry) {
         String::new()
     } else if failing.mirror {
         format!("; the mirror {host} failed, and {registry} itself may not have been asked")
+    } else if unclear {
+        String::new()
     } else {
         format!("; what failed is {host}, not {registry} itself")
     }
