@@ -184,6 +184,12 @@ fn the_users_rules_come_first_in_order() {
     assert_eq!((by_host.class, by_host.disposition), (Class::NotFound, Disposition::Transient));
     assert_eq!((by_host.rule.as_str(), by_host.advice.as_str()), ("rules[0]", "ask us"));
 
+    let kubelets = Failure {
+        message: "Failed to pull image \"x\": rpc error: code = NotFound desc = odd",
+        ..Failure::default()
+    };
+    assert_eq!(ruled("[[rules]]\ncode = 5\nclass = \"dns\"\n", &kubelets).class, Class::Dns);
+
     let all_must_hold = ruled(
         "[[rules]]\nmatch = \"index\"\ncode = \"NotFound\"\nclass = \"dns\"\n\
          [[rules]]\nmatch = \"index\"\nregistry = \"*.io\"\nclass = \"dns\"\n",
