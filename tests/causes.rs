@@ -160,7 +160,7 @@ impl Change {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
     #[test]
     fn other_names_and_another_dress_change_no_class(
@@ -176,6 +176,10 @@ proptest! {
         let changed = change.apply(message);
         prop_assert_eq!(of(message), of(&changed), "{}\nbecame\n{}", message, changed);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
     /// Whatever a registry makes of it: no panic, and what comes out is small and fit to be shown.
     #[test]

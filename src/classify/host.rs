@@ -1,7 +1,9 @@
 //! Which host failed, read from the error. Mirrors, caches, login services and content networks are
 //! often not the registry that the image's name says.
 
-/// Docker Hub's names.
+use std::net::IpAddr;
+
+/// Docker Hub's name.
 const DOCKER_HUB: &str = "docker.io";
 
 /// The host that failed, and how it is known.
@@ -45,6 +47,11 @@ pub(super) fn without_port(host: &str) -> &str {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
     }
+}
+
+/// Whether a host is a bare address.
+pub(super) fn is_address(host: &str) -> bool {
+    without_port(host).trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
 /// The image that a text is about.

@@ -63,9 +63,9 @@ impl Classifier {
     pub fn new(own: &[config::Rule]) -> Self {
         let rules: Vec<&Rule> = rules::all().collect();
         let patterns = rules.iter().map(|rule| match rule.when {
-            When::Text(pattern) => pattern,
+            When::Text(patterns) => patterns.join("|"),
             // Matches nothing; keeps the positions of table and set the same.
-            _ => r"[^\x00-\x{10FFFF}]",
+            _ => r"[^\x00-\x{10FFFF}]".to_owned(),
         });
         // The patterns are constants, and a test compiles them. Without them every cause would be
         // unknown.
@@ -86,15 +86,18 @@ impl Classifier {
             host: failing.as_ref().map(|failing| failing.host.clone()),
         };
         if let (Some(failing), Some(registry)) = (&failing, &registry) {
-            cause.advice += &remark(failing, registry);
+            cause.advice += &remark(failing, registry, rule.class);
         }
         self.blame_node_for_its_own_image(&text, &mut cause);
-        let hosts = [cause.host.clone(), registry];
-        let hosts: Vec<&str> = hosts.iter().flatten().map(String::as_str).collect();
-        if let Some((at, own)) =
-            self.own.iter().enumerate().find(|(_, own)| own.matches(&text, failure.code, &hosts))
-        {
-            self.overrule(at, own, &mut cause);
+        if !self.own.is_empty() {
+            let hosts = [cause.host.clone(), registry];
+            let hosts: Vec<&str> = hosts.iter().flatten().map(String::as_str).collect();
+            // The kubelet's text gives the status that the call had.
+            let code = failure.code.or_else(|| neutral::neutral(&text).1);
+            let mut own = self.own.iter().enumerate();
+            if let Some((at, own)) = own.find(|(_, own)| own.matches(&text, code, &hosts)) {
+                overrule(&mut cause, at, own, &self.rules);
+            }
         }
         cause
     }
@@ -144,22 +147,6 @@ impl Classifier {
                 or pause_image in the runtime's configuration";
         }
     }
-
-    fn overrule(&self, at: usize, own: &config::Rule, cause: &mut Cause) {
-        cause.rule = own.name.clone().unwrap_or_else(|| format!("rules[{at}]"));
-        if let Some(class) = own.class.filter(|class| *class != cause.class) {
-            cause.class = class;
-            let rule = self.rules.iter().find(|rule| rule.class == class);
-            cause.advice = rule.map_or_else(String::new, |rule| rule.advice.to_owned());
-        }
-        if own.class.is_some() {
-            cause.disposition = cause.class.disposition();
-        }
-        cause.disposition = own.disposition.unwrap_or(cause.disposition);
-        if let Some(advice) = &own.advice {
-            cause.advice.clone_from(advice);
-        }
-    }
 }
 
 /// Which of several explanations counts: the least does.
@@ -181,13 +168,34 @@ fn will_pass(rule: &Rule) -> bool {
     matches!(rule.class.disposition(), Disposition::Transient | Disposition::NodeFault)
 }
 
+/// What a user's rule says instead.
+fn overrule(cause: &mut Cause, at: usize, own: &config::Rule, rules: &[&Rule]) {
+    cause.rule = own.name.clone().unwrap_or_else(|| format!("rules[{at}]"));
+    if let Some(class) = own.class {
+        if class != cause.class {
+            let rule = rules.iter().find(|rule| rule.class == class);
+            cause.advice = rule.map_or_else(String::new, |rule| rule.advice.to_owned());
+        }
+        cause.class = class;
+        cause.disposition = class.disposition();
+    }
+    cause.disposition = own.disposition.unwrap_or(cause.disposition);
+    if let Some(advice) = &own.advice {
+        cause.advice.clone_from(advice);
+    }
+}
+
 /// What to add where the host that failed is not the image's registry.
-fn remark(failing: &Failing, registry: &str) -> String {
+fn remark(failing: &Failing, registry: &str, class: Class) -> String {
     let host = &failing.host;
+    // An address may well be the registry's own; a proxy's is not.
+    let unclear = host::is_address(host) && class != Class::Proxy;
     if host::belongs_to(host, registry) {
         String::new()
     } else if failing.mirror {
         format!("; the mirror {host} failed, and {registry} itself may not have been asked")
+    } else if unclear {
+        String::new()
     } else {
         format!("; what failed is {host}, not {registry} itself")
     }

@@ -147,6 +147,21 @@ fn a_mirror_that_failed_is_named() {
 }
 
 #[test]
+fn a_registry_by_its_address_is_no_mirror_but_a_proxy_is_named() {
+    let of = |message| {
+        let image = Some("r.io/x:1");
+        Classifier::new(&[]).classify(&Failure { message, image, ..Failure::default() })
+    };
+    let refused = of("dial tcp 10.0.0.9:443: connect: connection refused");
+    assert_eq!(refused.host.as_deref(), Some("10.0.0.9:443"));
+    assert!(!refused.advice.contains("itself"), "{}", refused.advice);
+    let proxy =
+        of("Get \"https://r.io/v2/\": proxyconnect tcp: dial tcp 10.0.0.1:3128: i/o timeout");
+    assert_eq!((proxy.class, proxy.host.as_deref()), (Class::Proxy, Some("10.0.0.1:3128")));
+    assert!(proxy.advice.contains("10.0.0.1:3128, not r.io itself"), "{}", proxy.advice);
+}
+
+#[test]
 fn the_users_rules_come_first_in_order() {
     let failure = Failure {
         message: "reading manifest 1 in r.corp:5000/x: manifest unknown: index is rebuilt",
@@ -168,6 +183,12 @@ fn the_users_rules_come_first_in_order() {
     );
     assert_eq!((by_host.class, by_host.disposition), (Class::NotFound, Disposition::Transient));
     assert_eq!((by_host.rule.as_str(), by_host.advice.as_str()), ("rules[0]", "ask us"));
+
+    let kubelets = Failure {
+        message: "Failed to pull image \"x\": rpc error: code = NotFound desc = odd",
+        ..Failure::default()
+    };
+    assert_eq!(ruled("[[rules]]\ncode = 5\nclass = \"dns\"\n", &kubelets).class, Class::Dns);
 
     let all_must_hold = ruled(
         "[[rules]]\nmatch = \"index\"\ncode = \"NotFound\"\nclass = \"dns\"\n\

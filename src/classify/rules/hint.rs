@@ -20,7 +20,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "registry-unavailable",
         class: Class::ConnectionRefused,
-        when: text(r"registryunavailable|the registry is unavailable"),
+        when: text(&["registryunavailable", "the registry is unavailable"]),
         seen: "CRI-O, cut after its first words",
         advice: advice::REFUSED,
     },

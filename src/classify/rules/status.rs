@@ -6,15 +6,10 @@ use super::{Class, Rule, advice, text};
 /// `error parsing HTTP 403 response body`, `404 (Not Found)`, `503 Service Unavailable`.
 macro_rules! status {
     ($code:literal, $phrase:literal) => {
-        text(concat!(
-            r"\b(?:status|statuscode|http)\b[^0-9]{0,80}\b",
-            $code,
-            r"\b|\b",
-            $code,
-            r" (?:\(|",
-            $phrase,
-            r")"
-        ))
+        text(&[
+            concat!(r"\b(?:status|statuscode|http)\b[^0-9]{0,80}\b", $code, r"\b"),
+            concat!(r"\b", $code, r" (?:\(|", $phrase, ")"),
+        ])
     };
 }
 
@@ -22,7 +17,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "http-to-https-port",
         class: Class::TlsProtocol,
-        when: text(r"client sent an http request to an https server"),
+        when: text(&["client sent an http request to an https server"]),
         seen: "any runtime, a registry marked insecure: Go's server answers 400 with these words",
         advice: "the registry wants HTTPS and the node speaks HTTP to it: take it off the runtime's \
             list of insecure registries",
@@ -30,9 +25,16 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "rate-limit-words",
         class: Class::RateLimited,
-        when: text(
-            r"\btoo ?many ?requests\b|\btoo_many_requests\b|\b(?:rate|pull|download|request) ?limit|\brate exceeded|rate_?limit|throttl|\bquota (?:has been )?exceeded for\b|\bexceeded .{0,40}quota",
-        ),
+        when: text(&[
+            r"\btoo ?many ?requests\b",
+            r"\btoo_many_requests\b",
+            r"\b(?:rate|pull|download|request) ?limit",
+            r"\brate exceeded",
+            "rate_?limit",
+            "throttl",
+            r"\bquota (?:has been )?exceeded for\b",
+            r"\bexceeded .{0,40}quota",
+        ]),
         seen: "Docker Hub, ECR, quay.io, GHCR; CRI-O from a token server",
         advice: advice::RATE,
     },
@@ -70,9 +72,9 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "not-a-registry",
         class: Class::Registry4xxOther,
-        when: text(
+        when: text(&[
             r"(?:fetch (?:anonymous|oauth) token|requesting bearer token|pinging (?:container|docker) registry)\b.*\b404\b",
-        ),
+        ]),
         seen: "containerd: 404 of a token server; CRI-O: 404 of /v2/",
         advice: "there is no registry at this address, or its login service is elsewhere: check the \
             image's host, and the registry's settings",
@@ -80,7 +82,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "manifest-not-accepted",
         class: Class::UnsupportedMediaType,
-        when: text(r"(?:index|manifest) found, but accept header does not"),
+        when: text(&["(?:index|manifest) found, but accept header does not"]),
         seen: "Docker's registry towards old clients: status 404, yet the tag is there",
         advice: "the image's manifest is of a kind this runtime does not read: rebuild it, or \
             upgrade the runtime",
