@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use jiff::SignedDuration;
+
 use crate::{
-    classify::Code,
+    classify::{Class, Code},
     config::{self, Capture, Endpoint},
     local,
 };
@@ -38,6 +40,47 @@ pub enum Command {
     Record(Record),
     /// Show how the agent of this node is doing.
     Status(Ask),
+    /// List the pods of this node whose images fail, and what comes next for each.
+    Pods(Pods),
+    /// Show all that is known of one pod whose image fails.
+    Pod {
+        /// The pod.
+        #[arg(value_name = "NAMESPACE/NAME")]
+        pod: String,
+        /// How the agent is asked.
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Show what other limits would have done to the pods of this node.
+    WhatIf(WhatIf),
+}
+
+/// List the pods of this node whose images fail, and what comes next for each.
+#[derive(Debug, Args)]
+pub struct Pods {
+    /// Only pods of this namespace.
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// How the agent is asked.
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+/// Show what other limits would have done to the pods of this node.
+#[derive(Debug, Args)]
+pub struct WhatIf {
+    /// Failed attempts before a pod is ended.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_attempts: u32,
+    /// Only attempts of this cause count; otherwise those of permanent and ambiguous causes.
+    #[arg(long)]
+    pub class: Option<Class>,
+    /// Least time since the first attempt, such as 1m; by default as configured.
+    #[arg(long, value_name = "TIME")]
+    pub min_elapsed: Option<SignedDuration>,
+    /// How the agent is asked.
+    #[command(flatten)]
+    pub ask: Ask,
 }
 
 /// How the running agent is asked.

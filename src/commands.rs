@@ -13,7 +13,7 @@ use crate::{
     ask::{self, AskError},
     capture,
     check::{self, CheckError},
-    cli::{Ask, Check, Command, Explain, Record, Replay, Run, exit},
+    cli::{Ask, Check, Command, Explain, Pods, Record, Replay, Run, WhatIf, exit},
     config,
     explain::{self, ExplainError, Understood},
     local::ClientError,
@@ -36,6 +36,9 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Replay(args) => replay(&args),
         Command::Record(args) => record(args),
         Command::Status(args) => status(&args),
+        Command::Pods(args) => pods(&args),
+        Command::Pod { pod: name, ask } => pod(&name, &ask),
+        Command::WhatIf(args) => what_if(&args),
     }
 }
 
@@ -75,7 +78,7 @@ async fn run_agent(args: Run) -> Result<(), Failure> {
     logging::start(&config.log);
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone()).map_err(|error| (exit::UNAVAILABLE, error.into()))?;
-    let agent = Agent::build(Options { config, node: args.node_name }).await;
+    let agent = Agent::build(Options { config, path: args.config, node: args.node_name }).await;
     let ended = match agent {
         Ok(agent) => agent.run(stop).await,
         Err(error) => Err(error),
@@ -104,6 +107,21 @@ async fn record(args: Record) -> Result<(), Failure> {
 #[tokio::main(flavor = "current_thread")]
 async fn status(args: &Ask) -> Result<(), Failure> {
     answered(ask::status(args, &mut std::io::stdout().lock()).await)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn pods(args: &Pods) -> Result<(), Failure> {
+    answered(ask::pods(args, &mut std::io::stdout().lock()).await)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn pod(name: &str, ask: &Ask) -> Result<(), Failure> {
+    answered(ask::pod(name, ask, &mut std::io::stdout().lock()).await)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn what_if(args: &WhatIf) -> Result<(), Failure> {
+    answered(ask::what_if(args, &mut std::io::stdout().lock()).await)
 }
 
 fn answered(asked: Result<(), AskError>) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     attempts::{Causes, PullKey, Source, Stage, Tally},
-    classify::Class,
+    classify::{Cause, Class},
     pods::{Asked, ImageState, Labels, PodFacts, Trouble},
 };
 
@@ -53,6 +53,7 @@ pub(crate) fn tally(attempts: u32) -> Tally {
         causes.set_last(attempt, Class::NotFound.into());
     }
     Tally {
+        seen: Vec::new(),
         causes,
         namespace: "batch".into(),
         pod: "p".into(),
@@ -65,5 +66,16 @@ pub(crate) fn tally(attempts: u32) -> Tally {
         source: Source::PodStatus,
         unconfirmed: 1,
         last_call: None,
+    }
+}
+
+/// That the tag does not exist.
+pub(crate) fn cause() -> Cause {
+    Cause {
+        class: Class::NotFound,
+        disposition: Class::NotFound.disposition(),
+        rule: "a-rule".into(),
+        advice: "check the tag".into(),
+        host: None,
     }
 }

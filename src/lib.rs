@@ -15,6 +15,7 @@ pub mod events;
 pub mod explain;
 #[cfg(test)]
 mod fixtures;
+pub mod fuse;
 pub mod history;
 pub mod local;
 pub mod logging;
@@ -26,6 +27,7 @@ pub mod recording;
 pub mod replay;
 pub mod runtime;
 pub mod serve;
+pub mod settings;
 mod terminal;
 pub mod wire;
 

@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use self::api::PodApi;
 pub use self::{
@@ -25,12 +25,14 @@ pub use self::{
 use crate::{
     api::ApiError,
     attempts::ledger::{Batch, Ledger},
-    config::{Config, Method},
+    config::Method,
     events::Events,
+    fuse::Held,
     pods::{PodFacts, Pods},
-    policy::{Because, Decision, Policy},
+    policy::{Because, Decision, breaker::Breaker},
     pulls::Pulls,
     runtime::Runtime,
+    settings::Settings,
 };
 
 /// Type of the pod condition of a verdict, for a Job's `podFailurePolicy`.
@@ -82,10 +84,10 @@ pub struct Parts {
     pub client: Client,
     /// Tells the pods' owners.
     pub events: Events,
-    /// How to act.
-    pub config: Arc<Config>,
-    /// Asked again before each write.
-    pub policy: Arc<Policy>,
+    /// How to act, and the policy, which is asked again before each write.
+    pub settings: watch::Receiver<Arc<Settings>>,
+    /// The outages, looked at again before each write.
+    pub breaker: watch::Receiver<Breaker>,
     /// Where a verdict's progress is kept.
     pub ledger: Arc<Ledger>,
     /// Asked for images.
@@ -163,6 +165,10 @@ impl Actor {
         outcome
     }
 
+    fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.parts.settings.borrow())
+    }
+
     async fn round(&self, api: &PodApi, record: &mut VerdictRecord) -> Round {
         let pod = match api.read(&record.key.pod_uid).await {
             Ok(pod) => pod,
@@ -193,13 +199,25 @@ impl Actor {
     /// Looks once more at all that could speak for the pod; `None`: nothing does.
     async fn evidence(&self, pod: &PodFacts, record: &VerdictRecord) -> Option<Round> {
         let VerdictRecord { key, tally, .. } = record;
-        let ruling = self.parts.policy.judge(pod, &key.image, tally, Timestamp::now());
+        let (settings, now) = (self.settings(), Timestamp::now());
+        let ruling = settings.policy.judge(pod, &key.image, tally, now);
         let withdrawn = |because| Some(Round::Done(Outcome::Withdrawn(because)));
         match ruling.decision {
             Decision::Fail if ruling.dry_run => return withdrawn(Because::DryRun),
             Decision::Fail => {}
             Decision::Wait(_) => return Some(Round::Later("the clock went back".into())),
             Decision::Leave(because) | Decision::Report(because) => return withdrawn(because),
+        }
+        let host = record.cause.as_ref().and_then(|cause| cause.host.as_deref());
+        let outage = self.parts.breaker.borrow().holds(
+            &settings.config.breaker,
+            &key.image,
+            host,
+            tally.last_attempt,
+            now,
+        );
+        if let Some(outage) = outage {
+            return Some(Round::Later(Held::from(outage).to_string()));
         }
         if let Some(settles_in) = self.parts.pods.settles_in() {
             let why = "the API server was away: the kubelet may not see a write yet";
@@ -211,7 +229,7 @@ impl Actor {
         }
         // A name that the kubelet cannot parse can never arrive, and runtimes differ in how they
         // answer a question about it.
-        if !self.parts.config.act.check_image || tally.trouble.reason == "InvalidImageName" {
+        if !settings.config.act.check_image || tally.trouble.reason == "InvalidImageName" {
             return None;
         }
         match self.parts.runtime.has_image(&key.image).await {
@@ -268,8 +286,8 @@ impl Actor {
         record.stage = VerdictStage::Written;
         self.parts.events.tell(&event::of(record)).await;
         let uid = record.key.pod_uid.as_str();
-        if self.parts.pods.stays_failed(uid, self.parts.config.act.verify_for.unsigned_abs()).await
-        {
+        let verify_for = self.settings().config.act.verify_for.unsigned_abs();
+        if self.parts.pods.stays_failed(uid, verify_for).await {
             // The watch may lag behind; the API server has the last word.
             match api.read(uid).await {
                 Ok(pod) if pod.phase == "Failed" => {}
@@ -285,7 +303,7 @@ impl Actor {
     /// After a write that did not hold: the deadline if the right is there, else the same again,
     /// a bounded number of times.
     async fn choose_next_way(&self, api: &PodApi, record: &mut VerdictRecord) -> bool {
-        if record.writes > self.parts.config.act.max_rewrites {
+        if record.writes > self.settings().config.act.max_rewrites {
             tracing::error!(
                 pod = record.tally.pod,
                 namespace = record.tally.namespace,

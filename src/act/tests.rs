@@ -10,7 +10,7 @@ use tower_test::mock::{self, Handle};
 use super::*;
 use crate::{
     attempts::{PullKey, Tally},
-    fixtures::tally,
+    fixtures::{cause, tally},
 };
 
 type ApiServer = Handle<Request<Body>, Response<Body>>;
@@ -33,8 +33,8 @@ fn fixture(toml: &str) -> Fixture {
     let actor = Actor::new(Parts {
         client: client.clone(),
         events: Events::new(client, "node-a".into()),
-        policy: Arc::new(Policy::new(&config)),
-        config: Arc::new(config),
+        settings: watch::channel(Arc::new(Settings::new(config))).1,
+        breaker: watch::channel(Breaker::default()).1,
         ledger: Arc::new(ledger),
         runtime,
         pods: pods.clone(),
@@ -54,7 +54,7 @@ fn record() -> VerdictRecord {
         ..tally(5)
     };
     let key = PullKey { pod_uid: "uid-1".into(), image: "r/app:1".into() };
-    VerdictRecord::new(key, tally, Timestamp::now(), Method::Status)
+    VerdictRecord::new(key, tally, cause(), Timestamp::now(), Method::Status)
 }
 
 fn pod(phase: &str, version: &str, annotations: Value) -> Value {

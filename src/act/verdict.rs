@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::{
     attempts::{PullKey, Tally},
+    classify::Cause,
     config::Method,
 };
 
@@ -17,6 +18,10 @@ pub struct VerdictRecord {
     pub key: PullKey,
     /// The evidence.
     pub tally: Tally,
+    /// The cause of the last attempt, as it was seen then; `None` from a pullfuse that did not look
+    /// for causes.
+    #[serde(default)]
+    pub cause: Option<Cause>,
     /// When it was decided.
     pub decided_at: Timestamp,
     /// How far it has come.
@@ -42,21 +47,44 @@ pub enum VerdictStage {
     GivenUp,
 }
 
+impl VerdictStage {
+    /// The name in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Decided => "decided",
+            Self::Written => "written",
+            Self::Held => "held",
+            Self::DryRun => "dry_run",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
 impl VerdictRecord {
     /// A fresh verdict.
-    pub fn new(key: PullKey, tally: Tally, decided_at: Timestamp, method: Method) -> Self {
-        Self { key, tally, decided_at, stage: VerdictStage::Decided, method, writes: 0 }
+    pub fn new(
+        key: PullKey,
+        tally: Tally,
+        cause: Cause,
+        decided_at: Timestamp,
+        method: Method,
+    ) -> Self {
+        let stage = VerdictStage::Decided;
+        Self { key, tally, cause: Some(cause), decided_at, stage, method, writes: 0 }
     }
 
-    /// What the pod's owner reads: image, attempts, time and last error.
+    /// What the pod's owner reads: image, attempts, time, cause, advice and last error.
     pub fn text(&self) -> String {
         let Tally { attempts, trouble, last_attempt, .. } = &self.tally;
         let times = match attempts {
             1 => "1 failed attempt".to_owned(),
             more => format!("{more} failed attempts in {:#}, the last", self.tally.span()),
         };
+        let cause = self.cause.as_ref().map_or_else(String::new, |cause| {
+            format!(" ({}): {}", cause.class.as_str(), cause.advice)
+        });
         let mut text = format!(
-            "Image \"{}\" could not be pulled: {times} at {last_attempt:.0}: {}: {}",
+            "Image \"{}\" could not be pulled: {times} at {last_attempt:.0}{cause}. {}: {}",
             self.key.image, trouble.reason, trouble.message
         );
         text.truncate(text.floor_char_boundary(TEXT_LIMIT));
@@ -70,6 +98,8 @@ impl VerdictRecord {
             "attempts": self.tally.attempts,
             "firstAttempt": self.tally.first_attempt,
             "lastAttempt": self.tally.last_attempt,
+            "class": self.cause.as_ref().map(|cause| cause.class),
+            "host": self.cause.as_ref().and_then(|cause| cause.host.as_deref()),
             "reason": self.tally.trouble.reason,
             "decided": self.decided_at,
         })

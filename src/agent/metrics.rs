@@ -6,6 +6,8 @@ use prometheus_client::{
 use crate::{
     attempts::Source,
     capture,
+    classify::Class,
+    history::End,
     wire::{self, Exchange, Outcome},
 };
 
@@ -23,6 +25,11 @@ pub(super) struct Metrics {
     pull_calls: Family<Labels, Counter>,
     missed: Family<Labels, Gauge>,
     held_up_pods: Gauge,
+    breaker_changes: Family<Labels, Counter>,
+    breakers: Family<Labels, Gauge>,
+    held_back: Family<Labels, Gauge>,
+    dry_run_stuck: Gauge,
+    dry_run_ended: Family<Labels, Counter>,
 }
 
 impl Metrics {
@@ -32,7 +39,7 @@ impl Metrics {
         let (ledger_errors, watch_errors) = (Counter::default(), Counter::default());
         registry.register(
             "attempts",
-            "Failed attempts to pull an image, by the kubelet's waiting reason and where it was seen first",
+            "Failed attempts to pull an image, by cause and where it was seen first",
             attempts.clone(),
         );
         registry.register(
@@ -74,6 +81,34 @@ impl Metrics {
             "Pods of this node that wait for one pull which goes on for long; 0 without such a pull",
             held_up_pods.clone(),
         );
+        let (breaker_changes, breakers, held_back) =
+            (Family::default(), Family::default(), Family::default());
+        registry.register(
+            "breaker_changes",
+            "Changes of a registry's breaker, by the new state",
+            breaker_changes.clone(),
+        );
+        registry.register(
+            "breakers",
+            "Registries whose verdicts are held, by the state of the breaker",
+            breakers.clone(),
+        );
+        registry.register(
+            "held_back",
+            "Images whose pod would be ended but for an outage or a cap",
+            held_back.clone(),
+        );
+        let (dry_run_stuck, dry_run_ended) = (Gauge::default(), Family::default());
+        registry.register(
+            "dry_run_stuck",
+            "Pods that a dry run would have ended and that still wait",
+            dry_run_stuck.clone(),
+        );
+        registry.register(
+            "dry_run_ended",
+            "What became of pods that a dry run would have ended; recovered is a regret",
+            dry_run_ended.clone(),
+        );
         Self {
             attempts,
             resets,
@@ -84,12 +119,18 @@ impl Metrics {
             pull_calls,
             missed,
             held_up_pods,
+            breaker_changes,
+            breakers,
+            held_back,
+            dry_run_stuck,
+            dry_run_ended,
         }
     }
 
-    /// An attempt; the reasons are the kubelet's, so they are few.
-    pub(super) fn attempt(&self, reason: &str, source: Source) {
-        let labels = vec![("reason", reason.to_owned()), ("source", source.as_str().to_owned())];
+    /// An attempt.
+    pub(super) fn attempt(&self, class: Class, source: Source) {
+        let labels =
+            vec![("class", class.as_str().to_owned()), ("source", source.as_str().to_owned())];
         self.attempts.get_or_create(&labels).inc();
     }
 
@@ -127,6 +168,37 @@ impl Metrics {
         set("missing_bytes", decoder.missing_bytes);
         set("unread_blocks", decoder.unread_blocks);
         set("unsettled", decoder.unsettled);
+    }
+
+    /// A registry's breaker changed to this state.
+    pub(super) fn breaker_changed(&self, to: &str) {
+        self.breaker_changes.get_or_create(&vec![("to", to.to_owned())]).inc();
+    }
+
+    /// How many breakers stand in each of these states.
+    pub(super) fn breakers(&self, numbers: [(&str, usize); 2]) {
+        for (state, number) in numbers {
+            let gauge = self.breakers.get_or_create(&vec![("state", state.to_owned())]);
+            gauge.set(i64::try_from(number).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// How many verdicts each of these reasons holds.
+    pub(super) fn held_back(&self, numbers: [(&str, usize); 3]) {
+        for (reason, number) in numbers {
+            let gauge = self.held_back.get_or_create(&vec![("reason", reason.to_owned())]);
+            gauge.set(i64::try_from(number).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// How many pods a dry run would have ended and still wait.
+    pub(super) fn dry_run_stuck(&self, number: usize) {
+        self.dry_run_stuck.set(i64::try_from(number).unwrap_or(i64::MAX));
+    }
+
+    /// A pod that a dry run would have ended ended so.
+    pub(super) fn dry_run_ended(&self, end: End) {
+        self.dry_run_ended.get_or_create(&vec![("end", end.as_str().to_owned())]).inc();
     }
 
     pub(super) fn reset(&self) {

@@ -4,17 +4,23 @@ mod judge;
 mod listen;
 mod metrics;
 mod node;
+mod reload;
 
-use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use kube::Client;
 use prometheus_client::{metrics::info::Info, registry::Registry};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::{judge::Judge, listen::Listener};
+use self::{judge::Judge, listen::Listener, reload::Reload};
 use crate::{
     act::{self, Actor},
     attempts::ledger::{Kept, Ledger, LedgerError},
@@ -23,10 +29,11 @@ use crate::{
     events::Events,
     local,
     pods::{self, Pods},
-    policy::Policy,
+    policy::breaker::Breaker,
     pulls::Pulls,
     runtime::Runtime,
     serve::{BindError, Condition, Health, Server},
+    settings::Settings,
 };
 
 /// How often the runtime is asked whether it is still there.
@@ -39,6 +46,8 @@ const QUESTIONS: usize = 16;
 pub struct Options {
     /// The checked configuration.
     pub config: Config,
+    /// The file it was read from, which is followed.
+    pub path: PathBuf,
     /// The node whose pods it looks after.
     pub node: String,
 }
@@ -98,20 +107,28 @@ impl Agent {
     /// # Errors
     /// When the node turns out to be the wrong one, or metrics can no longer be served.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
-        let Self { options: Options { config, node }, client, server, ledger, kept } = self;
-        let (policy, config) = (Arc::new(Policy::new(&config)), Arc::new(config));
+        let Self { options, client, server, ledger, kept } = self;
+        let Options { config, path, node } = options;
         let mut registry = Registry::with_prefix("pullfuse");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running pullfuse", build);
         let health = Health::new(
             &mut registry,
-            &["api", "capture", "ledger", "node", "pods", "pulls", "runtime"],
+            &["api", "capture", "config", "ledger", "node", "pods", "pulls", "runtime"],
         );
         let metrics = metrics::Metrics::new(&mut registry);
+        let reload = Reload {
+            path,
+            config: config.clone(),
+            health: health.clone(),
+            metrics: reload::Metrics::new(&mut registry),
+        };
         let act_metrics = act::Metrics::new(&mut registry);
         announce(&config, &node, &kept);
         health.set("ledger", ledger_condition(&kept));
 
+        let (in_effect, settings) = watch::channel(Arc::new(Settings::new(config.clone())));
+        let (breaker, outages) = watch::channel(Breaker::default());
         let runtime = Runtime::new(config.runtime.endpoint.clone());
         let (pods, pulls) = (Pods::default(), Pulls::default());
         registry.register_collector(Box::new(pulls.clone()));
@@ -128,8 +145,8 @@ impl Agent {
         let actor = Arc::new(Actor::new(act::Parts {
             client: client.clone(),
             events: events.clone(),
-            config: Arc::clone(&config),
-            policy: Arc::clone(&policy),
+            settings: settings.clone(),
+            breaker: outages,
             ledger: Arc::clone(&ledger),
             runtime: runtime.clone(),
             pods: pods.clone(),
@@ -150,8 +167,8 @@ impl Agent {
                 None => return Ok(()),
             }
             let judge = Judge::new(judge::Parts {
-                config: Arc::clone(&config),
-                policy,
+                settings: settings.clone(),
+                breaker,
                 ledger,
                 kept,
                 pods,
@@ -172,7 +189,10 @@ impl Agent {
         tokio::select! {
             ended = judging => ended,
             Err(broken) = serving => Err(AgentError::Serve(broken)),
-            never = probe(&runtime, &config, &health) => match never {},
+            never = probe(&runtime, &settings, &health) => match never {},
+            never = reload.follow(|new| drop(in_effect.send(Arc::new(Settings::new(new.clone()))))) => {
+                match never {}
+            }
             never = listener.run(heard) => match never {},
             never = answer(answering, &config.serve.socket, &health) => match never {},
         }
@@ -216,15 +236,17 @@ async fn answer(server: local::Server, socket: &Path, health: &Health) -> Infall
 }
 
 /// Keeps an eye on the runtime for ever.
-async fn probe(runtime: &Runtime, config: &Config, health: &Health) -> Infallible {
-    if !config.act.check_image {
-        health.set("runtime", Condition::Good("not asked: act.check_image = false".into()));
-        return std::future::pending().await;
-    }
+async fn probe(
+    runtime: &Runtime,
+    settings: &watch::Receiver<Arc<Settings>>,
+    health: &Health,
+) -> Infallible {
     loop {
+        let asked = settings.borrow().config.act.check_image;
         health.set(
             "runtime",
             match runtime.probe().await {
+                Err(_) if !asked => Condition::Good("not needed: act.check_image = false".into()),
                 Ok(found) => Condition::Good(format!(
                     "{} {} at {}",
                     found.name,

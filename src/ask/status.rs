@@ -1,20 +1,20 @@
 use std::io::{self, Write};
 
-use comfy_table::{Table, presets::NOTHING};
 use jiff::{SignedDuration, Timestamp};
 
+use super::table;
 use crate::{
-    local::v1::{Counts, Part, StatusResponse, part::State},
+    local::v1::{Counts, Part, StatusResponse, breaker, part::State},
     pods::clean,
 };
 
 pub(super) fn table(status: &StatusResponse, out: &mut impl Write) -> io::Result<()> {
-    let StatusResponse { version, node, started, parts, pulls, counts } = status;
-    let up = started.as_ref().and_then(|s| Timestamp::new(s.seconds, s.nanos).ok());
-    let up = up.map(|started| Timestamp::now().duration_since(started)).unwrap_or_default();
-    writeln!(out, "pullfuse {version} on node {node}, up for {:#}", whole(up))?;
+    let StatusResponse { version, node, started, parts, pulls, counts, breakers } = status;
+    let now = Timestamp::now();
+    let up = table::time(started.as_ref()).map_or(SignedDuration::ZERO, |at| table::ago(at, now));
+    writeln!(out, "pullfuse {version} on node {node}, up for {up:#}")?;
 
-    let mut table = new(&["PART", "STATE", "WHAT"]);
+    let mut table = table::new(&["PART", "STATE", "WHAT"]);
     for Part { name, state, text } in parts {
         let state = match State::try_from(*state) {
             Ok(State::Good) => "ok",
@@ -34,34 +34,44 @@ pub(super) fn table(status: &StatusResponse, out: &mut impl Write) -> io::Result
             verdicts_held,
             verdicts_dry_run,
             verdicts_given_up,
+            held_back,
         } = counts;
         writeln!(
             out,
             "\n{pods} pods, {failing_images} failing images\nverdicts: {verdicts_under_way} under \
-             way, {verdicts_held} held, {verdicts_dry_run} dry run, {verdicts_given_up} given up"
+             way, {verdicts_held} carried out, {verdicts_dry_run} dry run, {verdicts_given_up} given \
+             up, {held_back} held back"
         )?;
+    }
+    if !breakers.is_empty() {
+        let mut table = table::new(&["REGISTRY", "BREAKER", "SINCE", "UNTIL AT LATEST"]);
+        for breaker in breakers {
+            let state = match breaker::State::try_from(breaker.state) {
+                Ok(breaker::State::Open) => "open",
+                Ok(breaker::State::HalfOpen) => "half open",
+                Ok(breaker::State::Unspecified) | Err(_) => "unknown",
+            };
+            let since = table::time(breaker.since.as_ref()).map(|at| table::ago(at, now));
+            let until = table::time(breaker.until.as_ref()).map(|at| table::ago(now, at));
+            table.add_row([
+                clean(&breaker.registry),
+                state.to_owned(),
+                since.map_or_else(String::new, |since| format!("{since:#} ago")),
+                until.map_or_else(String::new, |until| format!("in {until:#}")),
+            ]);
+        }
+        writeln!(out, "\n{}", table.trim_fmt())?;
     }
     if pulls.is_empty() {
         return writeln!(out, "\nno pull goes on");
     }
-    let mut table = new(&["PULL", "POD", "AGE"]);
+    let mut table = table::new(&["PULL", "POD", "AGE"]);
     for pull in pulls {
-        let age = pull.age.as_ref().map(|age| SignedDuration::from_secs(age.seconds));
         table.add_row([
             clean(&pull.image),
             format!("{}/{}", clean(&pull.namespace), clean(&pull.pod)),
-            age.map_or_else(String::new, |age| format!("{age:#}")),
+            format!("{:#}", table::duration(pull.age.as_ref())),
         ]);
     }
     writeln!(out, "\n{}", table.trim_fmt())
-}
-
-fn new(head: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(head.iter().copied());
-    table
-}
-
-fn whole(duration: SignedDuration) -> SignedDuration {
-    SignedDuration::from_secs(duration.as_secs())
 }

@@ -34,7 +34,7 @@ impl Attempts {
         let Call { key, namespace, pod, started, ended, error } = call;
         let Some(message) = error else {
             let tally = self.tallies.remove(&key)?;
-            return Some(Change::Reset(key, tally.attempts));
+            return Some(Change::Reset(key, Box::new(tally)));
         };
         let trouble = Trouble { reason: "ErrImagePull".into(), message };
         let Some(tally) = self.tallies.get_mut(&key) else {
@@ -45,6 +45,7 @@ impl Attempts {
                 first_attempt: ended,
                 last_attempt: ended,
                 trouble,
+                seen: Vec::new(),
                 causes: Causes::default(),
                 // The status has not shown this attempt, so showing it is still a step.
                 stage: Stage::BackingOff,
@@ -62,9 +63,15 @@ impl Attempts {
             && tally.source == Source::PodStatus
             && tally.last_attempt.duration_since(ended).abs() < SAME_ATTEMPT;
         tally.last_call = Some(ended);
-        if !trouble.message.is_empty() {
-            tally.trouble = trouble;
-        }
+        tally.trouble.message = if next_credential {
+            both(&tally.trouble.message, trouble.message)
+        } else if shown_already && trouble.message.is_empty() {
+            // The status has told it already.
+            std::mem::take(&mut tally.trouble.message)
+        } else {
+            trouble.message
+        };
+        tally.trouble.reason = trouble.reason;
         if next_credential || shown_already {
             if shown_already {
                 tally.unconfirmed = 0;
@@ -79,6 +86,19 @@ impl Attempts {
         }
         tally.unconfirmed = tally.unconfirmed.saturating_add(1);
         Some(Change::Counted(key))
+    }
+}
+
+/// The errors of an attempt's calls, one for each credential, as the kubelet joins them. One that is
+/// not known leaves the whole unknown, until the status tells it.
+fn both(first: &str, second: String) -> String {
+    if first.is_empty() || second.is_empty() {
+        return String::new();
+    }
+    match first.strip_prefix('[').and_then(|first| first.strip_suffix(']')) {
+        _ if first == second => second,
+        Some(first) => crate::pods::clean(&format!("[{first}, {second}]")),
+        None => crate::pods::clean(&format!("[{first}, {second}]")),
     }
 }
 

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     config::Method,
-    fixtures::{start as now, tally},
+    fixtures::{cause, start as now, tally},
 };
 
 fn key(n: u32) -> PullKey {
@@ -23,7 +23,7 @@ fn batch(n: u32, tally: Option<Tally>) -> Batch {
 #[test]
 fn what_was_committed_is_there_after_a_restart() {
     let dir = TempDir::new().unwrap();
-    let verdict = VerdictRecord::new(key(1), tally(5), now(), Method::Status);
+    let verdict = VerdictRecord::new(key(1), tally(5), cause(), now(), Method::Status);
     {
         let (ledger, kept) = open(&dir);
         assert!(kept.tallies.is_empty() && kept.verdicts.is_empty());

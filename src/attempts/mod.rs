@@ -16,12 +16,28 @@ pub use self::{
     calls::Call,
     causes::{Causes, Judged},
 };
-use crate::pods::{ImageState, PodFacts, PodUid, Trouble};
+use crate::{
+    classify::Class,
+    pods::{ImageState, PodFacts, PodUid, Trouble},
+};
 
 /// The kubelet's first and longest back-off, see `pkg/kubelet/kubelet.go` (`imageBackOffPeriod`,
 /// `MaxImageBackOff`).
 const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(10);
 const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(300);
+
+/// Attempts of which the time is kept. With the kubelet's longest back-off of 5 minutes they span
+/// about five hours; limits beyond that cannot be tried on them.
+pub const MOST_SEEN: usize = 64;
+
+/// A failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When it was seen.
+    pub at: Timestamp,
+    /// Its cause.
+    pub class: Class,
+}
 
 /// What attempts are counted by; the kubelet's back-off uses the same pair.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,6 +63,10 @@ pub struct Tally {
     pub last_attempt: Timestamp,
     /// The kubelet's reason and text of the last of them.
     pub trouble: Trouble,
+    /// The first attempts, at most [`MOST_SEEN`], for those who ask what other limits would have
+    /// done.
+    #[serde(default)]
+    pub seen: Vec<Attempt>,
     /// What was found to be the causes of the attempts.
     #[serde(default)]
     pub causes: Causes,
@@ -94,6 +114,13 @@ impl Tally {
         self.causes.last(self.attempts)
     }
 
+    /// When the kubelet's back-off ends; it tries again within a few seconds of that.
+    pub fn next_attempt(&self) -> Option<Timestamp> {
+        let doublings = self.attempts.saturating_sub(1).min(8);
+        let back_off = (FIRST_BACK_OFF * (1 << doublings)).min(LONGEST_BACK_OFF);
+        self.last_attempt.checked_add(back_off).ok()
+    }
+
     /// From the first to the last attempt, in whole seconds.
     pub fn span(&self) -> SignedDuration {
         let span = self.last_attempt.duration_since(self.first_attempt);
@@ -113,27 +140,14 @@ pub enum Stage {
 }
 
 /// What an observation changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// One more attempt.
     Counted(PullKey),
     /// The stage moved; the count is as before.
     Moved(PullKey),
-    /// The image was pulled after this many failed attempts; the count starts again.
-    Reset(PullKey, u32),
-    /// The pod is gone.
-    Forgotten(PullKey),
-}
-
-impl Change {
-    /// The tally it concerns.
-    pub fn key(&self) -> &PullKey {
-        match self {
-            Self::Counted(key) | Self::Moved(key) | Self::Reset(key, _) | Self::Forgotten(key) => {
-                key
-            }
-        }
-    }
+    /// The image was pulled after these failed attempts; the count starts again.
+    Reset(PullKey, Box<Tally>),
 }
 
 /// All tallies of this node.
@@ -167,10 +181,17 @@ impl Attempts {
 
     /// Notes what the last attempt failed of, or, said again, what it really failed of: the wire may
     /// show an attempt before the status knows its text.
-    pub fn set_cause(&mut self, key: &PullKey, cause: Judged) -> Option<Change> {
-        let tally = self.tallies.get_mut(key)?;
+    pub fn set_cause(&mut self, key: &PullKey, cause: Judged) {
+        let Some(tally) = self.tallies.get_mut(key) else { return };
         tally.causes.set_last(tally.attempts, cause);
-        Some(Change::Moved(key.clone()))
+        let seen = u32::try_from(tally.seen.len()).unwrap_or(u32::MAX);
+        if seen == tally.attempts {
+            if let Some(last) = tally.seen.last_mut() {
+                last.class = cause.class;
+            }
+        } else if tally.seen.len() < MOST_SEEN {
+            tally.seen.push(Attempt { at: tally.last_attempt, class: cause.class });
+        }
     }
 
     /// Takes in a version of a pod.
@@ -192,7 +213,7 @@ impl Attempts {
         let (stage, trouble) = match state {
             ImageState::Pulled => {
                 let tally = self.tallies.remove(&key)?;
-                return Some(Change::Reset(key, tally.attempts));
+                return Some(Change::Reset(key, Box::new(tally)));
             }
             ImageState::Failed(trouble) => (Stage::Failed, trouble),
             ImageState::Refused(trouble) => (Stage::Refused, trouble),
@@ -210,7 +231,8 @@ impl Attempts {
             Some(tally) if tally.unconfirmed > 0 && tally.source == Source::Wire => {
                 tally.stage = stage;
                 tally.unconfirmed -= 1;
-                if tally.trouble.message.is_empty() {
+                // A status that lags behind tells of an attempt before.
+                if tally.trouble.message.is_empty() && tally.unconfirmed == 0 {
                     tally.trouble = trouble.clone();
                 }
                 Some(Change::Moved(key))
@@ -232,6 +254,7 @@ impl Attempts {
                     first_attempt: now,
                     last_attempt: now,
                     trouble: trouble.clone(),
+                    seen: Vec::new(),
                     causes: Causes::default(),
                     stage,
                     image_was_present: None,
@@ -265,10 +288,9 @@ impl Attempts {
         self.tallies.values().filter_map(recount_at).min()
     }
 
-    /// Drops the tallies of every pod for which `keep` is false.
-    pub fn retain(&mut self, keep: impl Fn(&PodUid) -> bool) -> Vec<Change> {
-        let gone = self.tallies.extract_if(.., |key, _| !keep(&key.pod_uid));
-        gone.map(|(key, _)| Change::Forgotten(key)).collect()
+    /// Drops the tallies of every pod for which `keep` is false, and returns them.
+    pub fn retain(&mut self, keep: impl Fn(&PodUid) -> bool) -> Vec<(PullKey, Tally)> {
+        self.tallies.extract_if(.., |key, _| !keep(&key.pod_uid)).collect()
     }
 }
 
@@ -276,9 +298,7 @@ fn recount_at(tally: &Tally) -> Option<Timestamp> {
     if tally.stage != Stage::Refused {
         return None;
     }
-    let doublings = tally.attempts.saturating_sub(1).min(8);
-    let back_off = (FIRST_BACK_OFF * (1 << doublings)).min(LONGEST_BACK_OFF);
-    tally.last_attempt.checked_add(back_off).ok()
+    tally.next_attempt()
 }
 
 #[cfg(test)]

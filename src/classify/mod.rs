@@ -11,7 +11,7 @@ mod rules;
 mod text;
 
 use regex::RegexSet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config;
 pub use class::{Class, Disposition};
@@ -36,7 +36,7 @@ pub struct Failure<'a> {
 }
 
 /// Why an attempt failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     /// The class of the cause.
     pub class: Class,

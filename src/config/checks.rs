@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, de::Error};
 
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
 pub(super) fn at_least_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     match u32::deserialize(deserializer)? {
         0 => Err(D::Error::custom("0 would allow nothing at all; use 1 or more")),
@@ -16,22 +18,27 @@ pub(super) fn at_least_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u
 pub(super) fn some_duration<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SignedDuration>, D::Error> {
-    within(deserializer, SignedDuration::ZERO).map(Some)
+    within(deserializer, SignedDuration::ZERO, DAY).map(Some)
 }
 
 /// A second to a day.
 pub(super) fn window<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<SignedDuration, D::Error> {
-    within(deserializer, SignedDuration::from_secs(1))
+    within(deserializer, SignedDuration::from_secs(1), DAY)
+}
+
+/// An hour to 90 days.
+pub(super) fn long<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuration, D::Error> {
+    within(deserializer, SignedDuration::from_hours(1), SignedDuration::from_hours(90 * 24))
 }
 
 fn within<'de, D: Deserializer<'de>>(
     deserializer: D,
     least: SignedDuration,
+    most: SignedDuration,
 ) -> Result<SignedDuration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let most = SignedDuration::from_hours(24);
     match text.parse::<SignedDuration>() {
         Ok(value) if (least..=most).contains(&value) => Ok(value),
         Ok(_) => Err(D::Error::custom(format!(

@@ -5,6 +5,7 @@
 mod checks;
 mod endpoint;
 mod guards;
+mod history;
 mod limits;
 mod load;
 mod pattern;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 pub use endpoint::Endpoint;
 pub use guards::{Annotations, Bounds, Breaker, Caps};
+pub use history::History;
 pub use limits::{InForce, Limit, Limits, MIN_ELAPSED, MaxAttempts};
 pub use load::{ConfigError, load, parse};
 pub use pattern::Pattern;
@@ -54,6 +56,8 @@ pub struct Config {
     pub serve: Serve,
     /// Where state is kept.
     pub ledger: Ledger,
+    /// How much is remembered of images that failed.
+    pub history: History,
     /// What is logged.
     pub log: Log,
     /// What errors mean, in the user's own words.

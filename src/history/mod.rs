@@ -10,21 +10,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use self::what_if::{Answer, Question};
-use crate::{attempts::PullKey, classify::Class};
-
-/// Attempts kept of one episode. With the kubelet's longest back-off of 5 minutes they span about
-/// five hours; limits beyond that cannot be asked for.
-pub const MOST_ATTEMPTS: usize = 64;
-
-/// A failed attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// When it was seen.
-    pub at: Timestamp,
-    /// Its cause.
-    pub class: Class,
-}
+pub use self::what_if::{Answer, Question, Regret};
+use crate::attempts::{Attempt, PullKey, Tally};
 
 /// How an episode ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,12 +45,26 @@ pub struct Episode {
     pub namespace: String,
     /// Name of the pod.
     pub pod: String,
-    /// Its first attempts, at most [`MOST_ATTEMPTS`].
+    /// Its first attempts, at most [`MOST_SEEN`](crate::attempts::MOST_SEEN).
     pub attempts: Vec<Attempt>,
     /// When a dry run would have ended the pod.
     pub dry_run: Option<Timestamp>,
     /// When and how it ended; `None` while it goes on.
     pub ended: Option<(Timestamp, End)>,
+}
+
+impl Episode {
+    /// What a tally shows.
+    pub fn of(key: &PullKey, tally: &Tally) -> Self {
+        Self {
+            key: key.clone(),
+            namespace: tally.namespace.clone(),
+            pod: tally.pod.clone(),
+            attempts: tally.seen.clone(),
+            dry_run: None,
+            ended: None,
+        }
+    }
 }
 
 /// The episodes of this node that ended, bounded in number and age.

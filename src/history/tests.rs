@@ -1,5 +1,8 @@
 use super::*;
-use crate::fixtures::{key, start};
+use crate::{
+    classify::Class,
+    fixtures::{key, start},
+};
 
 fn after(seconds: i64) -> Timestamp {
     start() + SignedDuration::from_secs(seconds)
@@ -40,7 +43,8 @@ fn other_limits_are_tried_on_what_happened() {
     // Since 174 s: deleted after 500, ended after 180, now it is 1000.
     assert_eq!(five.waiting_saved, SignedDuration::from_secs(326 + 6 + 826));
     assert_eq!(five.by_class[&Class::NotFound], (3, 1));
-    assert_eq!(five.regrets, [("batch/p".to_owned(), "img".to_owned(), after(174))]);
+    let regrets: Vec<_> = five.regrets.iter().map(|regret| (&*regret.pod, regret.at)).collect();
+    assert_eq!(regrets, [("p", after(174))]);
 
     let seven = ask(limits(7));
     assert_eq!(seven.would_fail, 0);

@@ -2,8 +2,11 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Attempt, End, Episode, History};
-use crate::classify::{Class, Disposition};
+use super::{End, Episode, History};
+use crate::{
+    attempts::Attempt,
+    classify::{Class, Disposition},
+};
 
 /// Other limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +39,21 @@ pub struct Answer {
     pub waiting_saved: SignedDuration,
     /// By cause of the last attempt before the verdict: would have been ended, and recovered later.
     pub by_class: BTreeMap<Class, (u32, u32)>,
-    /// The pods that would have been ended by mistake, and when: `namespace/name` and image.
-    pub regrets: Vec<(String, String, Timestamp)>,
+    /// The pods that would have been ended by mistake.
+    pub regrets: Vec<Regret>,
+}
+
+/// A pod that would have been ended, and whose image came later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Regret {
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod.
+    pub pod: String,
+    /// The image.
+    pub image: String,
+    /// When it would have been ended.
+    pub at: Timestamp,
 }
 
 impl Question {
@@ -84,8 +100,12 @@ impl History {
                 Some((_, End::Recovered)) => {
                     answer.recovered += 1;
                     by_class.1 += 1;
-                    let pod = format!("{}/{}", episode.namespace, episode.pod);
-                    answer.regrets.push((pod, episode.key.image.clone(), verdict.at));
+                    answer.regrets.push(Regret {
+                        namespace: episode.namespace.clone(),
+                        pod: episode.pod.clone(),
+                        image: episode.key.image.clone(),
+                        at: verdict.at,
+                    });
                     continue;
                 }
                 Some((at, End::Deleted)) => {

@@ -6,9 +6,14 @@
 
 mod client;
 mod server;
+mod time;
 
+use jiff::SignedDuration;
 use tokio::sync::oneshot;
 
+use crate::classify::Class;
+
+pub(crate) use self::time::{duration, timestamp};
 pub use self::{
     client::{Client, ClientError, connect},
     server::{About, Server},
@@ -32,6 +37,30 @@ pub const DEFAULT_SOCKET: &str = "/run/pullfuse/pullfuse.sock";
 /// What only the judge knows; an answer that nobody waits for any more is dropped.
 #[derive(Debug)]
 pub enum Question {
+    /// How many of everything, and the outages.
+    Summary(oneshot::Sender<Summary>),
+    /// The pods whose images fail.
+    Pods(v1::ListPodsRequest, oneshot::Sender<v1::ListPodsResponse>),
+    /// What other limits would have done.
+    WhatIf(WhatIf, oneshot::Sender<v1::WhatIfResponse>),
+}
+
+/// Other limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WhatIf {
+    /// Counted attempts before a pod is ended.
+    pub max_attempts: u32,
+    /// Least time since the first of them; `None`: as the configuration has it.
+    pub min_elapsed: Option<SignedDuration>,
+    /// Only attempts of this cause count; otherwise those of permanent and ambiguous causes.
+    pub class: Option<Class>,
+}
+
+/// What the judge adds to the status.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Summary {
     /// How many of everything.
-    Counts(oneshot::Sender<v1::Counts>),
+    pub counts: v1::Counts,
+    /// The registries that seem to be out of order.
+    pub breakers: Vec<v1::Breaker>,
 }

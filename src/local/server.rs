@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use strum::VariantNames;
 use thiserror::Error;
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -15,13 +16,15 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
 
 use super::{
-    Question,
+    Question, WhatIf, timestamp,
     v1::{
-        self, Part, StatusRequest, StatusResponse,
+        self, ListPodsRequest, ListPodsResponse, Part, StatusRequest, StatusResponse,
+        WhatIfRequest, WhatIfResponse,
         agent_server::{Agent, AgentServer},
     },
 };
 use crate::{
+    classify::Class,
     pulls::{Pull, Pulls},
     serve::{Condition, Health},
 };
@@ -127,7 +130,8 @@ async fn bind(socket: &Path) -> io::Result<UnixListener> {
 impl Agent for Server {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         let About { node, started, health, pulls } = &self.about;
-        let counts = self.ask(Question::Counts).await;
+        let summary = self.ask(Question::Summary).await;
+        let (counts, breakers) = summary.map(|s| (s.counts, s.breakers)).unzip();
         Ok(Response::new(StatusResponse {
             version: env!("CARGO_PKG_VERSION").into(),
             node: node.clone(),
@@ -135,8 +139,48 @@ impl Agent for Server {
             parts: health.parts().into_iter().map(|(name, state)| part(name, state)).collect(),
             pulls: pulls.all().iter().map(pull).collect(),
             counts,
+            breakers: breakers.unwrap_or_default(),
         }))
     }
+
+    async fn list_pods(
+        &self,
+        request: Request<ListPodsRequest>,
+    ) -> Result<Response<ListPodsResponse>, Status> {
+        let wanted = request.into_inner();
+        let answer = self.ask(|answer| Question::Pods(wanted, answer)).await;
+        answer.map(Response::new).ok_or_else(not_yet)
+    }
+
+    async fn what_if(
+        &self,
+        request: Request<WhatIfRequest>,
+    ) -> Result<Response<WhatIfResponse>, Status> {
+        let question = question(&request.into_inner()).map_err(Status::invalid_argument)?;
+        let answer = self.ask(|answer| Question::WhatIf(question, answer)).await;
+        answer.map(Response::new).ok_or_else(not_yet)
+    }
+}
+
+/// The judge begins once the node's name is known to be right.
+fn not_yet() -> Status {
+    Status::unavailable(
+        "the agent has not begun to judge; `pullfuse status` says what it waits for",
+    )
+}
+
+fn question(request: &WhatIfRequest) -> Result<WhatIf, String> {
+    let WhatIfRequest { max_attempts, class, min_elapsed } = request;
+    if *max_attempts == 0 {
+        return Err("max_attempts is 0; use 1 or more".into());
+    }
+    let known = || Class::VARIANTS.join(", ");
+    let class = match class.as_str() {
+        "" => None,
+        name => Some(name.parse().map_err(|_| format!("no class {name}; use one of {}", known()))?),
+    };
+    let least = |of: &pbjson_types::Duration| SignedDuration::new(of.seconds, of.nanos);
+    Ok(WhatIf { max_attempts: *max_attempts, min_elapsed: min_elapsed.as_ref().map(least), class })
 }
 
 fn part(name: &str, condition: Condition) -> Part {
@@ -157,17 +201,6 @@ fn pull(pull: &Pull) -> v1::Pull {
         image: pull.key.image.clone(),
         since: Some(timestamp(pull.since)),
         age: Some(age.into()),
-    }
-}
-
-/// The same point in time.
-pub(crate) fn timestamp(at: Timestamp) -> pbjson_types::Timestamp {
-    let nanos = at.subsec_nanosecond();
-    // Before 1970 jiff counts both parts below zero; protobuf wants the nanoseconds above.
-    if nanos < 0 {
-        pbjson_types::Timestamp { seconds: at.as_second() - 1, nanos: nanos + 1_000_000_000 }
-    } else {
-        pbjson_types::Timestamp { seconds: at.as_second(), nanos }
     }
 }
 

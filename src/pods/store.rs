@@ -64,6 +64,11 @@ impl Pods {
         self.pods.borrow().get(uid).cloned()
     }
 
+    /// Every pod.
+    pub fn all(&self) -> Vec<PodFacts> {
+        self.pods.borrow().values().cloned().collect()
+    }
+
     /// How many pods are so.
     pub fn count(&self, so: impl Fn(&PodFacts) -> bool) -> usize {
         self.pods.borrow().values().filter(|pod| so(pod)).count()

@@ -76,4 +76,29 @@ impl Because {
     pub fn as_str(self) -> &'static str {
         self.into()
     }
+
+    /// Why, for people: the rest of a sentence about the pod.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::MirrorPod => "a file on the node controls it",
+            Self::ProtectedNamespace => "kube-system is protected unless a scope names it",
+            Self::ProtectedPriority => "its priority class is protected",
+            Self::TooManyLabels => "it has more labels than are looked at",
+            Self::Deleting => "it is being deleted",
+            Self::NotPending => "it is not Pending",
+            Self::NotFailing => "its status shows no failing pull now",
+            Self::IgnoredByScope => "its scope says ignore",
+            Self::IgnoredByAnnotation => "its annotation says ignore",
+            Self::ReportedByScope => "its scope says report",
+            Self::ReportedByAnnotation => "its annotation says report",
+            Self::RestartPolicyAlways => {
+                "its restartPolicy is Always, so its owner would only replace it"
+            }
+            Self::BelowLimit => "it has not failed often enough yet",
+            Self::Transient => "such a cause is expected to pass",
+            Self::NodeFault => "the node is at fault, not the pod",
+            Self::NeverLimit => "the limit for this cause is never",
+            Self::DryRun => "this is a dry run",
+        }
+    }
 }

@@ -2,64 +2,134 @@
 
 use std::sync::Arc;
 
-use super::{Done, Judge};
+use jiff::Timestamp;
+
+use super::{BREAKER, CAPS, Done, Judge};
 use crate::{
-    attempts::{Change, Judged, PullKey, ledger::Batch},
-    classify::{Class, Disposition},
+    act::VerdictStage,
+    attempts::{
+        Call, PullKey, Tally,
+        ledger::{Batch, LedgerError},
+    },
+    classify::Cause,
+    fuse::Step,
+    history::{End, Episode},
     pods::PodUid,
     serve::Condition,
 };
 
-/// Every cause, until errors are classified: as lasting as a missing image.
-const UNCLASSIFIED: Judged = Judged { class: Class::Unknown, disposition: Disposition::Permanent };
-
 impl Judge {
-    /// Stores, logs and counts changes. They are stored before anything is done about them.
-    pub(super) async fn absorb(&mut self, changes: Vec<Change>) {
-        for change in changes {
-            let key = change.key();
-            if matches!(change, Change::Counted(_)) {
-                self.attempts.set_cause(key, UNCLASSIFIED);
-            }
-            let tally = self.attempts.get(key);
-            self.unsaved.tallies.insert(key.clone(), tally.cloned());
-            match (&change, tally) {
-                (Change::Counted(_), Some(tally)) => {
-                    self.parts.metrics.attempt(&tally.trouble.reason, tally.source);
-                    self.parts.pulls.ended(key, tally.last_attempt);
+    pub(super) async fn count_call(&mut self, call: Call) {
+        let steps = self.fuse.observe_call(call, &self.settings, Timestamp::now());
+        self.absorb(steps).await;
+    }
+
+    /// Stores, logs and counts. It is stored before anything is done about it.
+    pub(super) async fn absorb(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Counted(key, cause) => self.counted(key, &cause),
+                Step::Moved(key) => self.keep(&key),
+                Step::Reset(key, tally) => {
+                    self.parts.metrics.reset();
                     tracing::info!(
                         namespace = tally.namespace,
                         pod = tally.pod,
                         image = key.image,
-                        attempts = tally.attempts,
-                        reason = tally.trouble.reason,
-                        source = tally.source.as_str(),
-                        error = tally.trouble.message,
-                        "attempt failed"
-                    );
-                    if tally.attempts == 1 && self.parts.config.act.check_image {
-                        self.ask_for_image(key.clone());
-                    }
-                }
-                (Change::Reset(_, attempts), _) => {
-                    self.parts.metrics.reset();
-                    self.waiting.remove(key);
-                    tracing::info!(
-                        pod_uid = key.pod_uid,
-                        image = key.image,
-                        after_attempts = attempts,
+                        after_attempts = tally.attempts,
                         "image pulled: the count starts again"
                     );
+                    self.end_episode(&key, &tally, Some(End::Recovered));
                 }
-                (Change::Forgotten(_), _) => {
-                    self.parts.pulls.forget(key);
-                    self.waiting.remove(key);
+                Step::Forgotten(key, tally) => {
+                    self.parts.pulls.forget(&key);
+                    self.end_episode(&key, &tally, None);
                 }
-                (Change::Moved(_) | Change::Counted(_), _) => {}
+                Step::Breaker(transition) => self.breaker_changed(&transition),
             }
         }
-        self.parts.metrics.failing_images(self.attempts.iter().count());
+        self.parts.metrics.failing_images(self.fuse.attempts().iter().count());
+        self.keep_breaker();
         self.save().await;
+    }
+
+    fn counted(&mut self, key: PullKey, cause: &Cause) {
+        self.keep(&key);
+        let Some(tally) = self.fuse.attempts().get(&key) else { return };
+        self.parts.metrics.attempt(cause.class, tally.source);
+        self.parts.pulls.ended(&key, tally.last_attempt);
+        tracing::info!(
+            namespace = tally.namespace,
+            pod = tally.pod,
+            image = key.image,
+            attempts = tally.attempts,
+            class = cause.class.as_str(),
+            disposition = cause.disposition.as_str(),
+            host = cause.host,
+            reason = tally.trouble.reason,
+            source = tally.source.as_str(),
+            error = tally.trouble.message,
+            "attempt failed"
+        );
+        if tally.attempts == 1 && self.settings.config.act.check_image {
+            self.ask_for_image(key);
+        }
+    }
+
+    fn keep(&mut self, key: &PullKey) {
+        let tally = self.fuse.attempts().get(key).cloned();
+        self.unsaved.tallies.insert(key.clone(), tally);
+    }
+
+    /// An image came, or its pod went: what became of it is remembered.
+    fn end_episode(&mut self, key: &PullKey, tally: &Tally, end: Option<End>) {
+        self.keep(key);
+        self.waiting.remove(key);
+        self.held.remove(key);
+        self.reported.remove(key);
+        let now = Timestamp::now();
+        let verdict = self.verdicts.get(&key.pod_uid).filter(|verdict| verdict.key == *key);
+        let dry_run = verdict.filter(|verdict| verdict.stage == VerdictStage::DryRun);
+        let ended_by_us = verdict.is_some_and(|verdict| {
+            matches!(verdict.stage, VerdictStage::Written | VerdictStage::Held)
+        });
+        let end = end.unwrap_or(if ended_by_us { End::Failed } else { End::Deleted });
+        let dry_run = dry_run.map(|verdict| verdict.decided_at);
+        let episode = Episode { dry_run, ended: Some((now, end)), ..Episode::of(key, tally) };
+        if dry_run.is_some() {
+            self.parts.metrics.dry_run_ended(end);
+            tracing::info!(
+                namespace = tally.namespace,
+                pod = tally.pod,
+                image = key.image,
+                end = end.as_str(),
+                "what became of a pod that a dry run would have ended"
+            );
+            self.verdicts.remove(&key.pod_uid);
+            self.unsaved.verdicts.insert(key.pod_uid.clone(), None);
+        }
+        let number = self.history.push(episode);
+        self.unsaved.episodes.insert(number, self.history.get(number).cloned());
+    }
+
+    pub(super) fn trim_history(&mut self, now: Timestamp) {
+        let settings = &self.settings.config.history;
+        for number in self.history.trim(settings.most(), settings.keep, now) {
+            self.unsaved.episodes.insert(number, None);
+        }
+    }
+
+    fn keep_breaker(&mut self) {
+        if *self.parts.breaker.borrow() != *self.fuse.breaker() {
+            self.parts.breaker.send_replace(self.fuse.breaker().clone());
+            let kept = self.unsaved.set_state(BREAKER, self.fuse.breaker());
+            self.note_save(kept);
+        }
+    }
+
+    pub(super) fn keep_caps(&mut self) {
+        let kept = self.unsaved.set_state(CAPS, self.fuse.caps());
+        self.note_save(kept);
     }
 
     pub(super) async fn save(&mut self) {
@@ -67,19 +137,22 @@ impl Judge {
             return;
         }
         let batch = self.unsaved.clone();
-        match Arc::clone(&self.parts.ledger).commit_off_thread(batch).await {
-            Ok(()) => {
-                self.unsaved = Batch::default();
-                if std::mem::take(&mut self.save_failed) {
-                    self.parts.health.set("ledger", Condition::Good("open".into()));
-                }
+        let saved = Arc::clone(&self.parts.ledger).commit_off_thread(batch).await;
+        if saved.is_ok() {
+            self.unsaved = Batch::default();
+            if std::mem::take(&mut self.save_failed) {
+                self.parts.health.set("ledger", Condition::Good("open".into()));
             }
-            Err(error) => {
-                self.save_failed = true;
-                self.parts.metrics.ledger_error();
-                let text = format!("counts are kept in memory only and stored later: {error}");
-                self.parts.health.set("ledger", Condition::Degraded(text));
-            }
+        }
+        self.note_save(saved);
+    }
+
+    fn note_save(&mut self, saved: Result<(), LedgerError>) {
+        if let Err(error) = saved {
+            self.save_failed = true;
+            self.parts.metrics.ledger_error();
+            let text = format!("counts are kept in memory only and stored later: {error}");
+            self.parts.health.set("ledger", Condition::Degraded(text));
         }
     }
 
@@ -94,12 +167,14 @@ impl Judge {
 
     /// Drops all that is known of the pods for which `keep` is false.
     pub(super) async fn forget(&mut self, keep: impl Fn(&PodUid) -> bool) {
+        let steps = self.fuse.retain(&keep);
+        self.absorb(steps).await;
+        self.told_annotations.retain(|uid, _| keep(uid));
         let gone: Vec<_> = self
             .verdicts
             .extract_if(.., |uid, _| !keep(uid) && !self.under_way.contains(uid))
             .collect();
         self.unsaved.verdicts.extend(gone.into_iter().map(|(uid, _)| (uid, None)));
-        let changes = self.attempts.retain(keep);
-        self.absorb(changes).await;
+        self.save().await;
     }
 }

@@ -1,7 +1,7 @@
 //! Tells when one pull holds up the node: by default a kubelet pulls one image at a time, so a pull
 //! that hangs keeps every other pod from even asking for its image.
 
-use super::{Done, Judge};
+use super::Judge;
 use crate::{
     events::{Note, Subject},
     pulls::Pull,
@@ -10,7 +10,7 @@ use crate::{
 
 impl Judge {
     pub(super) fn look_for_holdup(&mut self) {
-        let pull = self.parts.pulls.holding_up(self.parts.config.runtime.holdup_after);
+        let pull = self.parts.pulls.holding_up(self.settings.config.runtime.holdup_after);
         let waiting = pull.as_ref().map_or(0, |pull| {
             self.parts.pods.count(|pod| pod.waits && pod.uid != pull.key.pod_uid)
         });
@@ -34,11 +34,7 @@ impl Judge {
             return;
         }
         self.told_of = Some(this);
-        let (events, note) = (self.parts.events.clone(), note(&pull, waiting));
-        self.tasks.spawn(async move {
-            events.tell(&note).await;
-            Done::Told
-        });
+        self.tell(note(&pull, waiting));
     }
 }
 

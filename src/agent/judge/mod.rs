@@ -4,10 +4,12 @@ mod answer;
 mod count;
 mod early;
 mod holdup;
+mod pods;
+mod tell;
 mod verdicts;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,26 +17,30 @@ use std::{
 
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use self::early::Early;
 use super::metrics::Metrics;
 use crate::{
     act::{self, Actor, Outcome, VerdictRecord},
-    api::ApiError,
     attempts::{
-        Attempts, Call, PullKey,
+        Call, PullKey,
         ledger::{Batch, Kept, Ledger},
     },
-    config::Config,
     events::Events,
+    fuse::{Fuse, Held, Step},
+    history::History,
     local::Question,
-    pods::{PodEvent, PodFacts, PodUid, Pods},
-    policy::Policy,
+    pods::{PodEvent, PodUid, Pods},
+    policy::breaker::Breaker,
     pulls::Pulls,
     runtime::Runtime,
-    serve::{Condition, Health},
+    serve::Health,
+    settings::Settings,
 };
 
 /// The loop turns at least this often, so that a stuck one can be told from an idle one.
@@ -43,10 +49,15 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// jitter), so one that has been quiet for longer works.
 const QUIET: Duration = Duration::from_secs(90);
 
+/// Names under which the ledger keeps what the fuse remembers beside the tallies.
+const BREAKER: &str = "breaker";
+const CAPS: &str = "caps";
+
 /// What the judge works with.
 pub(super) struct Parts {
-    pub(super) config: Arc<Config>,
-    pub(super) policy: Arc<Policy>,
+    pub(super) settings: watch::Receiver<Arc<Settings>>,
+    /// Where the actor looks for outages.
+    pub(super) breaker: watch::Sender<Breaker>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) kept: Kept,
     pub(super) pods: Pods,
@@ -68,12 +79,24 @@ pub(super) struct Inputs {
 /// The loop's state.
 pub(super) struct Judge {
     parts: Parts,
-    attempts: Attempts,
+    /// The configuration in effect.
+    settings: Arc<Settings>,
+    fuse: Fuse,
+    history: History,
     verdicts: BTreeMap<PodUid, VerdictRecord>,
     /// Verdicts that an actor carries out now.
     under_way: HashSet<PodUid>,
     /// Tallies whose count is reached and whose time is not.
     waiting: BTreeMap<PullKey, Timestamp>,
+    /// Verdicts that wait for an outage to end, or for room under a cap.
+    held: BTreeMap<PullKey, Held>,
+    /// Images of which it was told that their limits are reached, and nothing more.
+    reported: HashSet<PullKey>,
+    /// Bad annotations that were told, by pod.
+    told_annotations: BTreeMap<PodUid, String>,
+    /// Whether every pod must be judged again: an outage began or ended, or the configuration
+    /// changed.
+    judge_all: bool,
     /// Changes that the ledger does not have yet.
     unsaved: Batch,
     /// Whether the last write to the ledger failed.
@@ -96,13 +119,22 @@ enum Done {
 
 impl Judge {
     pub(super) fn new(mut parts: Parts) -> Self {
-        let kept = std::mem::take(&mut parts.kept);
+        let mut kept = std::mem::take(&mut parts.kept);
+        let (breaker, caps) = (kept.state::<Breaker>(BREAKER), kept.state(CAPS));
+        parts.breaker.send_replace(breaker.clone());
+        let settings = Arc::clone(&parts.settings.borrow_and_update());
         Self {
             parts,
-            attempts: Attempts::new(kept.tallies),
+            settings,
+            fuse: Fuse::new(kept.tallies, breaker, caps),
+            history: History::new(kept.episodes),
             verdicts: kept.verdicts,
             under_way: HashSet::new(),
             waiting: BTreeMap::new(),
+            held: BTreeMap::new(),
+            reported: HashSet::new(),
+            told_annotations: BTreeMap::new(),
+            judge_all: false,
             unsaved: Batch::default(),
             save_failed: false,
             troubled_at: None,
@@ -120,6 +152,7 @@ impl Judge {
         stop: CancellationToken,
     ) {
         let mut events = pin!(events);
+        let mut settings = self.parts.settings.clone();
         loop {
             self.parts.health.turned();
             let sleep = self.until_next_turn(Timestamp::now());
@@ -127,6 +160,10 @@ impl Judge {
                 Some(event) = events.next() => self.on_event(event).await,
                 Some(call) = inputs.calls.recv() => self.on_call(call).await,
                 Some(question) = inputs.questions.recv() => self.answer(question),
+                Ok(()) = settings.changed() => {
+                    let new = Arc::clone(&settings.borrow_and_update());
+                    self.on_settings(new).await;
+                }
                 Some(done) = self.tasks.join_next() => match done {
                     Ok(done) => self.on_done(done).await,
                     Err(error) => tracing::error!(%error, "a task of the agent broke: a bug"),
@@ -134,58 +171,17 @@ impl Judge {
                 () = tokio::time::sleep(sleep) => self.on_time().await,
                 () = stop.cancelled() => break,
             }
+            self.judge_all_if_due().await;
         }
         self.save().await;
     }
 
     fn until_next_turn(&self, now: Timestamp) -> Duration {
-        let due = self.attempts.next_tick().into_iter().chain(self.waiting.values().copied()).min();
+        let tick = self.fuse.next_tick(&self.settings);
+        let due = tick.into_iter().chain(self.waiting.values().copied()).min();
         let until =
             |due: Timestamp| Duration::try_from(due.duration_since(now)).unwrap_or_default();
         due.map_or(LONGEST_SLEEP, until).min(LONGEST_SLEEP)
-    }
-
-    async fn on_event(&mut self, event: PodEvent) {
-        match event {
-            PodEvent::All(pods) => self.on_all(pods).await,
-            PodEvent::Changed(pod) => {
-                self.watch_works();
-                self.parts.pods.insert(PodFacts::clone(&pod));
-                let changes = self.attempts.observe(&pod, Timestamp::now());
-                self.absorb(changes).await;
-                self.take_early(&pod.uid).await;
-                self.judge(&pod).await;
-            }
-            PodEvent::Gone(uid) => {
-                self.parts.pods.remove(&uid);
-                self.forget(|known| *known != uid).await;
-            }
-            PodEvent::Trouble(error) => {
-                self.troubled_at = Some(Instant::now());
-                self.parts.pods.trouble();
-                self.parts.metrics.watch_error();
-                self.parts.health.set("pods", Condition::Starting(watch_trouble(error)));
-            }
-        }
-    }
-
-    fn watch_works(&mut self) {
-        self.troubled_at = None;
-        self.parts.health.set("pods", Condition::Good("watching the pods of this node".into()));
-    }
-
-    async fn on_all(&mut self, pods: Vec<PodFacts>) {
-        self.watch_works();
-        self.parts.pods.replace(pods.clone());
-        let present: HashSet<&PodUid> = pods.iter().map(|pod| &pod.uid).collect();
-        self.forget(|uid| present.contains(uid)).await;
-        let now = Timestamp::now();
-        let changes = pods.iter().flat_map(|pod| self.attempts.observe(pod, now)).collect();
-        self.absorb(changes).await;
-        for pod in &pods {
-            self.take_early(&pod.uid).await;
-            self.judge(pod).await;
-        }
     }
 
     /// A call on the CRI socket ended.
@@ -193,16 +189,14 @@ impl Judge {
         let Some(pod) = self.parts.pods.get(&call.key.pod_uid) else {
             return self.early.keep(call);
         };
-        let changes = self.attempts.observe_call(call);
-        self.absorb(changes.into_iter().collect()).await;
+        self.count_call(call).await;
         self.judge(&pod).await;
     }
 
     /// Counts what was heard of a pod before it was seen.
-    async fn take_early(&mut self, uid: &PodUid) {
+    pub(super) async fn take_early(&mut self, uid: &PodUid) {
         for call in self.early.take(uid) {
-            let changes = self.attempts.observe_call(call);
-            self.absorb(changes.into_iter().collect()).await;
+            self.count_call(call).await;
         }
     }
 
@@ -212,27 +206,40 @@ impl Judge {
             self.watch_works();
         }
         let now = Timestamp::now();
-        let counted = self.attempts.tick(now);
-        let due = self.waiting.extract_if(.., |_, until| *until <= now).map(|(key, _)| key);
-        let due: Vec<_> = due.chain(counted.iter().map(|change| change.key().clone())).collect();
-        self.absorb(counted).await;
-        for key in due {
-            if let Some(pod) = self.parts.pods.get(&key.pod_uid) {
+        let steps = self.fuse.tick(&self.settings, now);
+        let due = self.waiting.extract_if(.., |_, until| *until <= now).map(|(key, _)| key.pod_uid);
+        let counted = steps.iter().filter_map(|step| match step {
+            Step::Counted(key, _) => Some(key.pod_uid.clone()),
+            _ => None,
+        });
+        let due: BTreeSet<PodUid> = due.chain(counted).collect();
+        self.absorb(steps).await;
+        for uid in due {
+            if let Some(pod) = self.parts.pods.get(&uid) {
                 self.judge(&pod).await;
             }
         }
         self.look_for_holdup();
+        self.trim_history(now);
+        self.count_what_waits();
         self.save().await;
     }
-}
 
-fn watch_trouble(error: kube::runtime::watcher::Error) -> String {
-    use kube::runtime::watcher::Error;
-    let why = match error {
-        Error::InitialListFailed(error)
-        | Error::WatchStartFailed(error)
-        | Error::WatchFailed(error) => ApiError::from(error).to_string(),
-        other => crate::say(&other),
-    };
-    format!("cannot watch the pods of this node: {why}")
+    /// Another configuration is in effect.
+    async fn on_settings(&mut self, settings: Arc<Settings>) {
+        self.settings = settings;
+        // Its rules may see other causes.
+        let steps = self.fuse.look_again(&self.settings, Timestamp::now());
+        self.absorb(steps).await;
+        self.reported.clear();
+        self.judge_all = true;
+    }
+
+    async fn judge_all_if_due(&mut self) {
+        if std::mem::take(&mut self.judge_all) {
+            for pod in self.parts.pods.all() {
+                self.judge(&pod).await;
+            }
+        }
+    }
 }

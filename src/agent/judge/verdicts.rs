@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use super::{Done, Judge};
 use crate::{
     act::{Outcome, VerdictRecord, VerdictStage},
-    attempts::PullKey,
+    fuse::{Judgement, Opinion},
     pods::{PodFacts, PodUid},
-    policy::Decision,
 };
 
 impl Judge {
@@ -24,6 +23,7 @@ impl Judge {
                 VerdictStage::Held => pod.phase != "Failed",
                 VerdictStage::DryRun | VerdictStage::GivenUp => false,
             };
+            let dry_run = record.stage == VerdictStage::DryRun;
             if take_up {
                 let mut record = record.clone();
                 if record.stage == VerdictStage::Held {
@@ -31,39 +31,54 @@ impl Judge {
                 }
                 self.carry_out(record);
             }
-            return;
+            // Another configuration may mean it.
+            if !dry_run {
+                return;
+            }
         }
         let now = Timestamp::now();
-        for image in pod.images.keys() {
-            let key = PullKey { pod_uid: pod.uid.clone(), image: image.clone() };
-            let Some(tally) = self.attempts.get(&key) else { continue };
-            let ruling = self.parts.policy.judge(pod, image, tally, now);
-            match ruling.decision {
-                Decision::Fail => {
-                    let method = self.parts.config.act.method;
-                    let record = VerdictRecord::new(key, tally.clone(), now, method);
-                    return self.begin(record, pod, ruling.dry_run).await;
+        let settings = Arc::clone(&self.settings);
+        for opinion in self.fuse.judge(pod, &settings, now) {
+            self.bad_annotations(pod, &opinion.ruling.bad_annotations);
+            let key = opinion.key.clone();
+            self.waiting.remove(&key);
+            self.held.remove(&key);
+            match opinion.judgement {
+                // One image that will not come is enough.
+                Judgement::Fail => return self.begin(pod, opinion, now).await,
+                Judgement::Wait(until) => drop(self.waiting.insert(key, until)),
+                Judgement::Held(held) => {
+                    tracing::info!(pod = pod.full_name(), image = key.image, "{held}");
+                    self.waiting.insert(key.clone(), held.until);
+                    self.held.insert(key, held);
                 }
-                Decision::Wait(until) => {
-                    self.waiting.insert(key, until);
-                }
-                Decision::Leave(because) | Decision::Report(because) => {
+                Judgement::Report(because) => self.report(pod, &opinion, because),
+                Judgement::Leave(because) => {
                     tracing::debug!(
                         pod = pod.full_name(),
-                        image,
-                        attempts = tally.attempts,
+                        image = key.image,
                         because = because.as_str(),
                         "left alone"
                     );
-                    self.waiting.remove(&key);
                 }
             }
         }
     }
 
-    async fn begin(&mut self, mut record: VerdictRecord, pod: &PodFacts, dry_run: bool) {
-        let enforce = !dry_run;
-        if !enforce {
+    async fn begin(&mut self, pod: &PodFacts, opinion: Opinion, now: Timestamp) {
+        let Opinion { key, ruling, cause, .. } = opinion;
+        let Some(tally) = self.fuse.attempts().get(&key).cloned() else { return };
+        let enforce = !ruling.dry_run;
+        if !enforce && self.verdicts.contains_key(&pod.uid) {
+            // Told before.
+            return;
+        }
+        let method = self.settings.config.act.method;
+        let mut record = VerdictRecord::new(key, tally, cause, now, method);
+        if enforce {
+            self.fuse.ended(&pod.namespace, &self.settings, now);
+            self.keep_caps();
+        } else {
             record.stage = VerdictStage::DryRun;
             self.parts.act_metrics.verdict("dry_run");
         }
@@ -72,6 +87,7 @@ impl Judge {
             uid = pod.uid,
             image = record.key.image,
             attempts = record.tally.attempts,
+            scope = ruling.scope,
             enforce,
             "verdict: {}",
             record.text()
@@ -95,8 +111,8 @@ impl Judge {
         match done {
             Done::Told => {}
             Done::Presence(key, present) => {
-                let change = present.and_then(|p| self.attempts.set_image_was_present(&key, p));
-                self.absorb(change.into_iter().collect()).await;
+                let step = present.and_then(|p| self.fuse.set_image_was_present(&key, p));
+                self.absorb(step.into_iter().collect()).await;
             }
             Done::Verdict(uid, outcome) => {
                 self.under_way.remove(&uid);

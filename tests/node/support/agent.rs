@@ -55,8 +55,10 @@ impl AgentOptions {
     }
 
     pub fn attempts(attempts: u32, min_elapsed: &str) -> Self {
+        // Many scenarios share a node and its registry: what one provokes must not hold another.
         Self::new(&format!(
-            "[limits]\nmax_attempts = {attempts}\nmin_elapsed = \"{min_elapsed}\"\n"
+            "[limits]\nmax_attempts = {attempts}\nmin_elapsed = \"{min_elapsed}\"\n\
+             [breaker]\nimages = 0\n[caps]\nper_node = 1000\nper_namespace = 1000\n"
         ))
     }
 

@@ -1,0 +1,99 @@
+//! Tells people what is no verdict: outages, limits that are only reported, annotations that are not
+//! understood.
+
+use super::{Done, Judge};
+use crate::{
+    events::{Note, Subject},
+    fuse::Opinion,
+    pods::PodFacts,
+    policy::{
+        Because,
+        breaker::{State, Transition},
+    },
+};
+
+impl Judge {
+    pub(super) fn tell(&mut self, note: Note) {
+        let events = self.parts.events.clone();
+        self.tasks.spawn(async move {
+            events.tell(&note).await;
+            Done::Told
+        });
+    }
+
+    /// A registry seems to be out of order, or no longer does.
+    pub(super) fn breaker_changed(&mut self, transition: &Transition) {
+        self.judge_all = true;
+        let Transition { registry, to, why, at, .. } = transition;
+        self.parts.metrics.breaker_changed(to.as_str());
+        let text = transition.text();
+        let open = matches!(to, State::Open { .. });
+        if open {
+            tracing::warn!(registry, breaker = to.as_str(), why = why.as_str(), "{text}");
+        } else {
+            tracing::info!(registry, breaker = to.as_str(), why = why.as_str(), "{text}");
+        }
+        let (reason, action) = match to {
+            State::Open { .. } => ("RegistryOutage", "HoldVerdicts"),
+            State::HalfOpen { .. } => ("RegistryRecovering", "HoldVerdicts"),
+            State::Closed => ("RegistryOutageOver", "JudgePods"),
+        };
+        let key = format!("breaker-{}", at.as_microsecond());
+        self.tell(Note { subject: Subject::Node, warning: open, reason, action, text, key });
+    }
+
+    /// The limits are reached, and the pod is left alone all the same.
+    pub(super) fn report(&mut self, pod: &PodFacts, opinion: &Opinion, because: Because) {
+        if opinion.ruling.dry_run || !self.reported.insert(opinion.key.clone()) {
+            return;
+        }
+        let Some(tally) = self.fuse.attempts().get(&opinion.key) else { return };
+        self.parts.act_metrics.verdict("reported");
+        let text = format!(
+            "Image \"{}\" could not be pulled: {} failed attempts, the last of cause {}: {}. The pod \
+             is left alone: {}. {}: {}",
+            opinion.key.image,
+            tally.attempts,
+            opinion.cause.class.as_str(),
+            opinion.cause.advice,
+            because.sentence(),
+            tally.trouble.reason,
+            tally.trouble.message,
+        );
+        tracing::info!(pod = pod.full_name(), because = because.as_str(), "reported: {text}");
+        self.tell(Note {
+            subject: subject(pod),
+            warning: true,
+            reason: "ImagePullFailing",
+            action: "Report",
+            text,
+            key: format!("report-{}", pod.uid),
+        });
+    }
+
+    /// An annotation of the pod cannot be followed.
+    pub(super) fn bad_annotations(&mut self, pod: &PodFacts, sentences: &[String]) {
+        if sentences.is_empty() {
+            return;
+        }
+        let text = sentences.join("; ");
+        if self.told_annotations.get(&pod.uid) == Some(&text) {
+            return;
+        }
+        self.told_annotations.insert(pod.uid.clone(), text.clone());
+        tracing::warn!(pod = pod.full_name(), "{text}");
+        self.tell(Note {
+            subject: subject(pod),
+            warning: true,
+            reason: "BadAnnotation",
+            action: "UseDefault",
+            text,
+            // Another bad value has another version of the pod.
+            key: format!("annotation-{}-{}", pod.uid, pod.resource_version),
+        });
+    }
+}
+
+fn subject(pod: &PodFacts) -> Subject {
+    Subject::Pod { namespace: pod.namespace.clone(), name: pod.name.clone(), uid: pod.uid.clone() }
+}

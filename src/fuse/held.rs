@@ -1,0 +1,80 @@
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::policy::{
+    breaker::{self, State},
+    caps::{Cap, HeldBack},
+};
+
+/// Why a pod that would be ended is not, and until when at the latest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// By what.
+    pub by: By,
+    /// When it is worth asking again.
+    pub until: Timestamp,
+}
+
+/// What holds a verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum By {
+    /// Its registry seems to be out of order, or was until a moment ago.
+    Breaker {
+        /// The registry, or the host of a mirror.
+        registry: String,
+        /// Whether a pull has succeeded since.
+        half_open: bool,
+    },
+    /// Enough pods were ended lately.
+    Cap(Cap),
+}
+
+impl By {
+    /// All names, as [`By::as_str`] gives them.
+    pub const NAMES: [&'static str; 3] = ["breaker", "per_node", "per_namespace"];
+
+    /// The name in metrics and logs.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Breaker { .. } => "breaker",
+            Self::Cap(cap) => cap.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let until = self.until;
+        match &self.by {
+            By::Breaker { registry, half_open: false } => write!(
+                f,
+                "held: registry {registry} seems to be out of order; until a pull from it succeeds, \
+                 or until {until:.0}"
+            ),
+            By::Breaker { registry, half_open: true } => write!(
+                f,
+                "held: registry {registry} has just come back; until the next attempt, or until \
+                 {until:.0}"
+            ),
+            By::Cap(cap) => write!(
+                f,
+                "held: as many pods as caps.{} allows were ended lately; until {until:.0}",
+                cap.as_str()
+            ),
+        }
+    }
+}
+
+impl From<breaker::Held> for Held {
+    fn from(held: breaker::Held) -> Self {
+        let half_open = matches!(held.state, State::HalfOpen { .. });
+        Self { by: By::Breaker { registry: held.registry, half_open }, until: held.until }
+    }
+}
+
+impl From<HeldBack> for Held {
+    fn from(held: HeldBack) -> Self {
+        Self { by: By::Cap(held.which), until: held.until }
+    }
+}

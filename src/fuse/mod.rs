@@ -1,0 +1,274 @@
+//! From what was seen to what is to be done: attempts are counted, their causes found, outages told
+//! from missing images, and each pod judged.
+//!
+//! In: [`PodFacts`], [`Call`]s, [`Settings`] and the time. Out: [`Step`]s to be kept and told, and
+//! an [`Opinion`] on each failing image of a pod. Pure: the agent plays it in real time, `replay` a
+//! recording.
+
+mod held;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+pub use self::held::{By, Held};
+use crate::{
+    attempts::{Attempts, Call, Change, Judged, PullKey, Source, Tally},
+    classify::{Cause, Failure},
+    pods::{PodFacts, PodUid},
+    policy::{
+        Because, Decision, Ruling,
+        breaker::{self, Breaker, Transition},
+        caps::Caps,
+    },
+    settings::Settings,
+};
+
+/// Something that changed, to be kept and told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// One more attempt, and its cause as far as it is known.
+    Counted(PullKey, Cause),
+    /// The tally changed, but not its count.
+    Moved(PullKey),
+    /// The image was pulled after these attempts; the count starts again.
+    Reset(PullKey, Box<Tally>),
+    /// The pod is gone.
+    Forgotten(PullKey, Box<Tally>),
+    /// The breaker of a registry changed.
+    Breaker(Transition),
+}
+
+/// What is to be done about one image of one pod, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opinion {
+    /// The pod and the image.
+    pub key: PullKey,
+    /// What is to be done.
+    pub judgement: Judgement,
+    /// What the policy says.
+    pub ruling: Ruling,
+    /// The cause of the last attempt.
+    pub cause: Cause,
+}
+
+/// What is to be done about one image of one pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// End the pod.
+    Fail,
+    /// The count is reached, the time is not: ask again then.
+    Wait(Timestamp),
+    /// The pod would be ended, but for an outage or a cap.
+    Held(Held),
+    /// Tell that the limits are reached, and leave the pod alone.
+    Report(Because),
+    /// Leave the pod alone.
+    Leave(Because),
+}
+
+/// All that judging remembers.
+#[derive(Debug, Default)]
+pub struct Fuse {
+    attempts: Attempts,
+    breaker: Breaker,
+    caps: Caps,
+}
+
+impl Fuse {
+    /// Goes on from what the ledger kept.
+    pub fn new(tallies: BTreeMap<PullKey, Tally>, breaker: Breaker, caps: Caps) -> Self {
+        Self { attempts: Attempts::new(tallies), breaker, caps }
+    }
+
+    /// Every image that fails now.
+    pub fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
+    /// The outages.
+    pub fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// The verdicts of the last window.
+    pub fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    /// Takes in a version of a pod.
+    pub fn observe(&mut self, pod: &PodFacts, settings: &Settings, now: Timestamp) -> Vec<Step> {
+        let changes = self.attempts.observe(pod, now);
+        self.take_in(changes, settings, now)
+    }
+
+    /// Takes in a call seen on the CRI socket.
+    pub fn observe_call(&mut self, call: Call, settings: &Settings, now: Timestamp) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if call.error.is_none() {
+            self.came(&call.key.image, settings, now, &mut steps);
+        }
+        let change = self.attempts.observe_call(call);
+        steps.extend(self.take_in(change.into_iter().collect(), settings, now));
+        steps
+    }
+
+    /// Notes whether the runtime had the image when its first attempt failed.
+    pub fn set_image_was_present(&mut self, key: &PullKey, present: bool) -> Option<Step> {
+        self.attempts.set_image_was_present(key, present).map(|_| Step::Moved(key.clone()))
+    }
+
+    /// Looks again for the cause of each image's last attempt, by other rules.
+    pub fn look_again(&mut self, settings: &Settings, now: Timestamp) -> Vec<Step> {
+        let all: Vec<PullKey> = self.attempts.iter().map(|(key, _)| key.clone()).collect();
+        self.take_in(all.into_iter().map(Change::Moved).collect(), settings, now)
+    }
+
+    /// Takes in that time passes.
+    pub fn tick(&mut self, settings: &Settings, now: Timestamp) -> Vec<Step> {
+        let breaker = self.breaker.advance(&settings.config.breaker, now);
+        let changes = self.attempts.tick(now);
+        let steps = self.take_in(changes, settings, now);
+        breaker.into_iter().map(Step::Breaker).chain(steps).collect()
+    }
+
+    /// When [`Fuse::tick`] has something to do.
+    pub fn next_tick(&self, settings: &Settings) -> Option<Timestamp> {
+        let breaker = self.breaker.next(&settings.config.breaker);
+        self.attempts.next_tick().into_iter().chain(breaker).min()
+    }
+
+    /// Drops what is known of every pod for which `keep` is false.
+    pub fn retain(&mut self, keep: impl Fn(&PodUid) -> bool) -> Vec<Step> {
+        let gone = self.attempts.retain(keep).into_iter();
+        gone.map(|(key, tally)| Step::Forgotten(key, Box::new(tally))).collect()
+    }
+
+    /// Judges every failing image of a pod.
+    pub fn judge(&mut self, pod: &PodFacts, settings: &Settings, now: Timestamp) -> Vec<Opinion> {
+        let mut opinions = Vec::new();
+        for image in pod.images.keys() {
+            let key = PullKey { pod_uid: pod.uid.clone(), image: image.clone() };
+            let Some(tally) = self.attempts.get(&key) else { continue };
+            let cause = cause(&key, tally, settings);
+            let ruling = settings.policy.judge(pod, image, tally, now);
+            let judgement = match ruling.decision {
+                Decision::Wait(until) => Judgement::Wait(until),
+                Decision::Report(because) => Judgement::Report(because),
+                Decision::Leave(because) => Judgement::Leave(because),
+                Decision::Fail => {
+                    let at = tally.last_attempt;
+                    let outage = self.outage(&key, at, cause.host.as_deref(), settings, now);
+                    let held = match outage {
+                        // Who looks for the right limits wants to see every verdict.
+                        None if !ruling.dry_run => self.cap(pod, settings, now),
+                        other => other,
+                    };
+                    held.map_or(Judgement::Fail, Judgement::Held)
+                }
+            };
+            opinions.push(Opinion { key, judgement, ruling, cause });
+        }
+        opinions
+    }
+
+    /// Notes that a pod is being ended.
+    pub fn ended(&mut self, namespace: &str, settings: &Settings, now: Timestamp) {
+        self.caps.record(&settings.config.caps, namespace, now);
+    }
+
+    /// Whether a verdict about this image must wait for its registry.
+    pub fn outage(
+        &self,
+        key: &PullKey,
+        last_attempt: Timestamp,
+        host: Option<&str>,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Option<Held> {
+        let settings = &settings.config.breaker;
+        self.breaker.holds(settings, &key.image, host, last_attempt, now).map(Held::from)
+    }
+
+    fn cap(&mut self, pod: &PodFacts, settings: &Settings, now: Timestamp) -> Option<Held> {
+        self.caps.allow(&settings.config.caps, &pod.namespace, now).err().map(Held::from)
+    }
+
+    fn take_in(&mut self, changes: Vec<Change>, settings: &Settings, now: Timestamp) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for change in changes {
+            match change {
+                Change::Counted(key) => {
+                    let Some(cause) = self.find_cause(&key, settings) else { continue };
+                    self.failed(&key, &cause, settings, now, &mut steps);
+                    steps.push(Step::Counted(key, cause));
+                }
+                Change::Moved(key) => {
+                    let before = self.attempts.get(&key).map(Tally::cause);
+                    // The text of an attempt may be known only now.
+                    if let Some(cause) = self.find_cause(&key, settings)
+                        && before != Some(judged(&cause))
+                    {
+                        self.failed(&key, &cause, settings, now, &mut steps);
+                    }
+                    steps.push(Step::Moved(key));
+                }
+                Change::Reset(key, tally) => {
+                    // Whoever hears the calls hears their success; a status alone may only show that
+                    // the image came by another way.
+                    if tally.source == Source::PodStatus {
+                        self.came(&key.image, settings, now, &mut steps);
+                    }
+                    steps.push(Step::Reset(key, tally));
+                }
+            }
+        }
+        steps
+    }
+
+    fn find_cause(&mut self, key: &PullKey, settings: &Settings) -> Option<Cause> {
+        let cause = cause(key, self.attempts.get(key)?, settings);
+        self.attempts.set_cause(key, judged(&cause));
+        Some(cause)
+    }
+
+    fn failed(
+        &mut self,
+        key: &PullKey,
+        cause: &Cause,
+        settings: &Settings,
+        now: Timestamp,
+        steps: &mut Vec<Step>,
+    ) {
+        let failure = breaker::Failure {
+            image: &key.image,
+            host: cause.host.as_deref(),
+            cause: judged(cause),
+        };
+        let transitions = self.breaker.failed(&settings.config.breaker, failure, now);
+        steps.extend(transitions.into_iter().map(Step::Breaker));
+    }
+
+    fn came(&mut self, image: &str, settings: &Settings, now: Timestamp, steps: &mut Vec<Step>) {
+        let transitions = self.breaker.succeeded(&settings.config.breaker, image, now);
+        steps.extend(transitions.into_iter().map(Step::Breaker));
+    }
+}
+
+fn judged(cause: &Cause) -> Judged {
+    Judged { class: cause.class, disposition: cause.disposition }
+}
+
+/// The cause of a tally's last attempt.
+pub fn cause(key: &PullKey, tally: &Tally, settings: &Settings) -> Cause {
+    settings.classifier.classify(&Failure {
+        message: &tally.trouble.message,
+        code: None,
+        runtime: None,
+        reason: Some(&tally.trouble.reason),
+        image: Some(&key.image),
+    })
+}
+
+#[cfg(test)]
+mod tests;

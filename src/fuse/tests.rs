@@ -1,0 +1,136 @@
+use jiff::SignedDuration;
+
+use super::*;
+use crate::{
+    classify::Class,
+    fixtures::{key, pod, start},
+    pods::{ImageState, Trouble},
+    policy::{breaker::State, caps::Cap},
+};
+
+const MISSING: &str = "rpc error: code = NotFound desc = failed to pull and unpack image \
+    \"r.example/app:1\": failed to resolve reference \"r.example/app:1\": r.example/app:1: not found";
+const BUSY: &str = "rpc error: code = Unknown desc = failed to resolve reference \
+    \"r.example/app:1\": unexpected status from HEAD request to \
+    https://r.example/v2/app/manifests/1: 503 Service Unavailable";
+
+fn settings(toml: &str) -> Settings {
+    Settings::new(crate::config::parse(toml).unwrap())
+}
+
+fn after(seconds: i64) -> Timestamp {
+    start() + SignedDuration::from_secs(seconds)
+}
+
+fn call(uid: &str, image: &str, at: i64, error: Option<&str>) -> Call {
+    Call {
+        key: PullKey { pod_uid: uid.into(), image: image.into() },
+        namespace: "batch".into(),
+        pod: uid.into(),
+        started: after(at),
+        ended: after(at),
+        error: error.map(str::to_owned),
+    }
+}
+
+/// A pod whose status shows a failing pull of this image.
+fn stuck(uid: &str, image: &str) -> PodFacts {
+    let trouble = Trouble { reason: "ErrImagePull".into(), message: MISSING.into() };
+    let images = [(image.to_owned(), ImageState::Failed(trouble))].into();
+    PodFacts { uid: uid.into(), name: uid.into(), images, ..pod(None) }
+}
+
+fn judgement(fuse: &mut Fuse, pod: &PodFacts, settings: &Settings, at: i64) -> Judgement {
+    let [opinion] = &fuse.judge(pod, settings, after(at))[..] else { panic!("one image") };
+    opinion.judgement.clone()
+}
+
+#[test]
+fn a_missing_image_ends_its_pod_and_a_busy_registry_does_not() {
+    let settings = settings("[limits]\nmax_attempts = 2\nmin_elapsed = \"10s\"");
+    let (mut missing, mut busy) = (Fuse::default(), Fuse::default());
+    for at in [1, 20, 60, 200, 500] {
+        missing.observe_call(call("m", "r.example/app:1", at, Some(MISSING)), &settings, after(at));
+        busy.observe_call(call("b", "r.example/app:1", at, Some(BUSY)), &settings, after(at));
+    }
+    let verdict = judgement(&mut missing, &stuck("m", "r.example/app:1"), &settings, 500);
+    assert_eq!(verdict, Judgement::Fail);
+    let verdict = judgement(&mut busy, &stuck("b", "r.example/app:1"), &settings, 500);
+    assert_eq!(verdict, Judgement::Leave(Because::Transient));
+}
+
+#[test]
+fn a_text_that_is_known_only_later_changes_the_cause() {
+    let settings = settings("");
+    let mut fuse = Fuse::default();
+    // Heard late: the wire does not tell the text.
+    fuse.observe_call(call("uid-1", "img", 1, Some("")), &settings, after(1));
+    assert_eq!(fuse.attempts().get(&key()).unwrap().cause().class, Class::Unknown);
+    let trouble = Trouble { reason: "ErrImagePull".into(), message: BUSY.into() };
+    fuse.observe(&pod(Some(ImageState::Failed(trouble))), &settings, after(2));
+    let tally = fuse.attempts().get(&key()).unwrap();
+    assert_eq!((tally.attempts, tally.cause().class), (1, Class::Registry5xx));
+    assert_eq!(tally.seen.iter().map(|seen| seen.class).collect::<Vec<_>>(), [Class::Registry5xx]);
+    // The next one's text is unknown again: it is not taken for the same.
+    fuse.observe_call(call("uid-1", "img", 15, Some("")), &settings, after(15));
+    assert_eq!(fuse.attempts().get(&key()).unwrap().cause().class, Class::Unknown);
+}
+
+#[test]
+fn the_errors_of_several_credentials_are_one_cause() {
+    let settings = settings("");
+    let mut fuse = Fuse::default();
+    fuse.observe_call(call("uid-1", "img", 1, Some(BUSY)), &settings, after(1));
+    fuse.observe_call(call("uid-1", "img", 2, Some(MISSING)), &settings, after(2));
+    let tally = fuse.attempts().get(&key()).unwrap();
+    assert_eq!((tally.attempts, tally.cause().class), (1, Class::Registry5xx), "in doubt, mildly");
+}
+
+#[test]
+fn many_images_of_one_registry_hold_each_others_verdicts_until_one_comes() {
+    let settings = settings(
+        "[limits]\nmax_attempts = 1\nmin_elapsed = \"0s\"\n[breaker]\nimages = 3\n[caps]\nper_node = 2",
+    );
+    let mut fuse = Fuse::default();
+    let image = |n: i64| format!("r.example/app{n}:1");
+    let mut opened = 0;
+    for n in 0..3 {
+        let failed = call(&format!("p{n}"), &image(n), n, Some(MISSING));
+        let steps = fuse.observe_call(failed, &settings, after(n));
+        opened += steps.iter().filter(|step| matches!(step, Step::Breaker(_))).count();
+    }
+    assert_eq!(opened, 1);
+    let pods: Vec<_> = (0..3).map(|n| stuck(&format!("p{n}"), &image(n))).collect();
+    for pod in &pods {
+        let Judgement::Held(held) = judgement(&mut fuse, pod, &settings, 10) else { panic!() };
+        assert!(held.to_string().contains("r.example"), "{held}");
+    }
+    // Another registry is judged as always.
+    let elsewhere = MISSING.replace("r.example", "s.example");
+    fuse.observe_call(call("q", "s.example/x:1", 10, Some(&elsewhere)), &settings, after(10));
+    let other = stuck("q", "s.example/x:1");
+    assert_eq!(judgement(&mut fuse, &other, &settings, 10), Judgement::Fail);
+
+    fuse.observe_call(call("good", "r.example/good:1", 20, None), &settings, after(20));
+    let states: Vec<_> = fuse.breaker().troubled().map(|(_, state)| state).collect();
+    assert_eq!(states, [State::HalfOpen { since: after(20) }]);
+    assert!(matches!(judgement(&mut fuse, &pods[0], &settings, 21), Judgement::Held(_)));
+    fuse.observe_call(call("p0", &image(0), 30, Some(MISSING)), &settings, after(30));
+    assert_eq!(judgement(&mut fuse, &pods[0], &settings, 30), Judgement::Fail);
+
+    // Two were ended: the cap holds the next.
+    fuse.ended("batch", &settings, after(30));
+    fuse.ended("batch", &settings, after(30));
+    let Judgement::Held(held) = judgement(&mut fuse, &pods[0], &settings, 31) else { panic!() };
+    assert_eq!((held.by, held.until), (By::Cap(Cap::PerNode), after(630)));
+}
+
+#[test]
+fn other_rules_see_other_causes_also_in_what_was_counted() {
+    let mut fuse = Fuse::default();
+    let before = settings("");
+    fuse.observe_call(call("uid-1", "img", 1, Some("blocked by scanner")), &before, after(1));
+    let after_reload = settings("[[rules]]\nmatch = \"scanner\"\nclass = \"signature\"");
+    fuse.look_again(&after_reload, after(2));
+    assert_eq!(fuse.attempts().get(&key()).unwrap().cause().class, Class::Signature);
+}
