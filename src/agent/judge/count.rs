@@ -88,8 +88,9 @@ impl Judge {
         self.held.remove(key);
         self.reported.remove(key);
         let now = Timestamp::now();
-        let verdict = self.verdicts.get(&key.pod_uid).filter(|verdict| verdict.key == *key);
-        let dry_run = verdict.filter(|verdict| verdict.stage == VerdictStage::DryRun);
+        let verdict = self.verdicts.get(&key.pod_uid);
+        let dry_run = verdict.filter(|v| v.key == *key && v.stage == VerdictStage::DryRun);
+        // For whichever of its images.
         let ended_by_us = verdict.is_some_and(|verdict| {
             matches!(verdict.stage, VerdictStage::Written | VerdictStage::Held)
         });

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Done, Judge};
 use crate::{
     act::{Outcome, VerdictRecord, VerdictStage},
     fuse::{Judgement, Opinion},
     pods::{PodFacts, PodUid},
+    policy::Because,
 };
+
+/// After a verdict was withdrawn for an outage.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
 impl Judge {
     /// Begins, or takes up again, what is due for one pod.
@@ -120,7 +124,13 @@ impl Judge {
                     Outcome::Held => VerdictStage::Held,
                     Outcome::GivenUp => VerdictStage::GivenUp,
                     Outcome::Gone | Outcome::Withdrawn(_) | Outcome::ImageArrived => {
-                        self.verdicts.remove(&uid);
+                        let record = self.verdicts.remove(&uid);
+                        if let (Outcome::Withdrawn(Because::RegistryOutage), Some(record)) =
+                            (outcome, record)
+                        {
+                            // The outage's end judges every pod; this is for one that ended meanwhile.
+                            self.waiting.insert(record.key, Timestamp::now() + LOOK_AGAIN);
+                        }
                         self.unsaved.verdicts.insert(uid, None);
                         return self.save().await;
                     }
