@@ -50,16 +50,24 @@ pub async fn record(
     eprintln!("pullfuse: listening ({}); Ctrl-C ends", capture.mode().as_str());
     let mut blanker = Blanker::default();
     let mut written = 0;
+    let mut write = |mut record| {
+        blanker.blank(&mut record);
+        written += 1;
+        recording.write(record).map_err(failed)
+    };
     tokio::pin!(end);
     loop {
-        let mut record = tokio::select! {
+        let record = tokio::select! {
             biased;
             () = &mut end => break,
             record = capture.next() => record.map_err(RecordError::Broken)?,
         };
-        blanker.blank(&mut record);
-        recording.write(record).map_err(failed)?;
-        written += 1;
+        write(record)?;
+    }
+    // What was said before the end belongs to the recording, however busy the node is.
+    capture.stop();
+    while let Some(record) = capture.left() {
+        write(record)?;
     }
     recording.finish().map_err(failed)?;
     Ok((written, capture.counters()))
