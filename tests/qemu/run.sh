@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Runs the capture on Debian's kernels, where fentry works, in virtual machines without KVM.
 #
-# Usage: run.sh         its own tests, and pulls with a real containerd; a minute for each kernel
+# Usage: run.sh [test]    its own tests, and pulls with a real containerd; a minute for each kernel
+#        run.sh cost      what listening costs, in instructions; the same on every machine
 set -euo pipefail
+job=${1:-test}
 cache=${PULLFUSE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pullfuse}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 [ "$(uname -m)" = x86_64 ] || { echo "qemu: skipped: the kernels are for x86_64" >&2; exit 0; }
@@ -24,29 +26,24 @@ add() {
     done
 }
 
-# add_built CARGO-ARGUMENT... NAME: a test or benchmark, whose file's name has a hash that only
+# add_built NAME CARGO-ARGUMENT...: a test or benchmark, whose file's name has a hash that only
 # cargo knows.
 add_built() {
-    local name=${*: -1} program
-    program=$("${@:1:$#-1}" "$name" --no-run --message-format=json 2>/dev/null |
+    local name=$1 program
+    program=$(cargo "${@:2}" "$name" --no-run --quiet --message-format=json-render-diagnostics |
         sed -n 's|.*"executable":"\([^"]*/'"$name"'-[^"]*\)".*|\1|p' | tail -n 1)
-    [ -n "$program" ] || { echo "qemu: cargo does not build $name: see cargo build --all-targets" >&2; exit 1; }
     strip -o "$work/$name" "$program"
     add "$work/$name"
 }
 
-# pack JOB: the root file system in memory, with this script as its job.
-pack() {
+# boot QEMU-ARGUMENT...: runs the job on each kernel, from a root file system in memory.
+boot() {
+    local kernel
     add "$(command -v busybox)"
     ln -s busybox "$root/bin/sh"
     install "$here/init.sh" "$root/init"
-    install "$1" "$root/job"
+    install "$here/job-$job.sh" "$root/job"
     (cd "$root" && find . | cpio --quiet -o -H newc) > "$work/initrd"
-}
-
-# boot QEMU-ARGUMENT...: runs the job on each kernel.
-boot() {
-    local kernel
     for kernel in $("$here/kernels.sh" "$cache/kernels"); do
         # cx16 off: with it and no KVM, newer kernels double-fault at boot.
         timeout 300 qemu-system-x86_64 -M q35 -cpu max,cx16=off -m 1536 "$@" \
@@ -58,10 +55,21 @@ boot() {
     done
 }
 
-parts=$("$here/../rig/parts/build.sh" | tail -n 1)
-add_built cargo test --test capture
-add_built cargo test --test qemu
-add "$("$here/../../daemonset/binary.sh")" "$parts/bin/containerd" "$parts/bin/cri-client" \
-    "$(command -v setpriv)"
-pack "$here/job.sh"
-boot -accel tcg -smp 2
+case $job in
+test)
+    parts=$("$here/../rig/parts/build.sh" | tail -n 1)
+    add_built capture test --test
+    add_built qemu test --test
+    add "$("$here/../../daemonset/binary.sh")" "$parts/bin/containerd" "$parts/bin/cri-client" \
+        "$(command -v setpriv)"
+    boot -accel tcg -smp 2
+    ;;
+cost)
+    add_built cost bench --bench
+    boot -accel tcg,thread=single -smp 1 -icount shift=0,sleep=off
+    ;;
+*)
+    echo "usage: run.sh [test|cost]" >&2
+    exit 2
+    ;;
+esac
