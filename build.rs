@@ -1,10 +1,38 @@
-//! Compiles the kernel side of the capture, `src/capture/bpf`, with clang.
+//! Compiles the kernel side of the capture, `src/capture/bpf`, with clang, and the agent's own API,
+//! `proto`, with protoc.
 
-use std::{env, ffi::OsString, path::Path, process::Command};
+use std::{env, error::Error, ffi::OsString, fs, path::Path, process::Command};
 
 const SOURCES: &str = "src/capture/bpf";
+const PROTO: &str = "proto/pullfuse/v1/pullfuse.proto";
 
 fn main() {
+    capture();
+    if let Err(error) = api() {
+        println!(
+            "cargo::error={PROTO} cannot be compiled: {error}; install protoc (Debian: apt-get \
+             install protobuf-compiler) or name one in the environment variable PROTOC"
+        );
+    }
+}
+
+fn api() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={PROTO}");
+    let descriptors = Path::new(&env::var("OUT_DIR")?).join("pullfuse.v1.bin");
+    tonic_prost_build::configure()
+        .file_descriptor_set_path(&descriptors)
+        .compile_well_known_types(true)
+        .extern_path(".google.protobuf", "::pbjson_types")
+        .compile_protos(&[PROTO], &["proto"])?;
+    // JSON as protobuf maps it, for `-o json`.
+    pbjson_build::Builder::new()
+        .register_descriptors(&fs::read(descriptors)?)?
+        .emit_fields()
+        .build(&[".pullfuse.v1"])?;
+    Ok(())
+}
+
+fn capture() {
     for file in ["capture.bpf.c", "kernel.h"] {
         println!("cargo::rerun-if-changed={SOURCES}/{file}");
     }

@@ -1,8 +1,9 @@
 //! What listening costs those who are not listened to: a system call, and sends over a unix socket
 //! that has nothing to do with the runtime. On and off alternate; the least of all batches counts.
 //!
-//! Usage: cargo bench --bench cost [-- fentry|tracepoint], as root. `tests/qemu/run.sh cost` counts
-//! instructions instead, on Debian's kernels.
+//! Made for a virtual machine that counts instructions, `tests/qemu/run.sh cost`; with the
+//! mode as its argument; without one, as cargo runs every benchmark, it does nothing. `listening`
+//! measures time, and beside a whole node.
 #![allow(clippy::unwrap_used, reason = "a benchmark ends where it fails")]
 #![allow(missing_docs, reason = "nobody links to a benchmark")]
 
@@ -79,17 +80,16 @@ fn keep_least(all: &mut Costs, new: Costs) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    // cargo adds an argument of its own.
-    let mode = std::env::args().skip(1).find_map(|argument| match argument.as_str() {
-        "fentry" => Some(config::Capture::Fentry),
-        "tracepoint" => Some(config::Capture::Tracepoint),
-        _ => None,
-    });
+    let mode = match std::env::args().nth(1).as_deref() {
+        Some("fentry") => config::Capture::Fentry,
+        Some("tracepoint") => config::Capture::Tracepoint,
+        _ => return,
+    };
     let folder = TempDir::new().unwrap();
     let mut bystander = Bystander::connect(&folder);
     let endpoint = folder.path().join("cri.sock");
     let _endpoint = UnixListener::bind(&endpoint).unwrap();
-    let options = Options { mode: mode.unwrap_or_default(), ..Options::new(vec![endpoint]) };
+    let options = Options { mode, ..Options::new(vec![endpoint]) };
     let (mut off, mut on) = ([f64::INFINITY; 1 + SIZES.len()], [f64::INFINITY; 1 + SIZES.len()]);
     for round in 0..ROUNDS {
         keep_least(&mut off, measure(&mut bystander));

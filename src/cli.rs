@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{self, Capture, Endpoint};
+use crate::{
+    classify::Code,
+    config::{self, Capture, Endpoint},
+    local,
+};
 
 /// Ends pods whose image will never come.
 #[derive(Debug, Parser)]
@@ -24,15 +28,27 @@ pub struct Cli {
 pub enum Command {
     /// Run the agent of this node.
     Run(Run),
-    /// Check a configuration file.
-    Check {
-        /// The file.
-        file: PathBuf,
-    },
+    /// Check a configuration file and show what it means.
+    Check(Check),
+    /// Say what an error text of a failed pull means.
+    Explain(Explain),
     /// Show the PullImage calls of a recording of the CRI socket.
     Replay(Replay),
     /// Write what passes over the CRI socket to a file, with credentials blanked.
     Record(Record),
+    /// Show how the agent of this node is doing.
+    Status(Ask),
+}
+
+/// How the running agent is asked.
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// The agent's socket.
+    #[arg(long, env = "PULLFUSE_SOCKET", default_value = local::DEFAULT_SOCKET)]
+    pub socket: PathBuf,
+    /// How the answer is shown.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
 }
 
 /// Run the agent of this node.
@@ -44,6 +60,57 @@ pub struct Run {
     /// The node whose pods to look after, as the API server names it.
     #[arg(long, env = "NODE_NAME")]
     pub node_name: String,
+}
+
+/// Check a configuration file and show what it means.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The file.
+    pub file: PathBuf,
+    /// How the policy is shown; as JSON it is one object.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// Say what an error text of a failed pull means.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 explained, 1 no rule knows the text or a line of the batch \
+    cannot be read, 2 wrong usage, 69 the batch is not there.")]
+pub struct Explain {
+    /// The text, as the runtime or an Event gives it.
+    #[arg(allow_hyphen_values = true, required_unless_present_any = ["batch", "code", "reason"])]
+    pub target_or_message: Option<String>,
+    /// The gRPC status of the call: a name such as NotFound, or a number.
+    #[arg(long, value_parser = code)]
+    pub code: Option<Code>,
+    /// The container runtime, such as "containerd 2.4".
+    #[arg(long)]
+    pub runtime: Option<String>,
+    /// The kubelet's waiting reason, such as InvalidImageName.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// The image that was asked for.
+    #[arg(long)]
+    pub image: Option<String>,
+    /// Explain JSON lines with message, code, runtime, reason and image from this file (- is
+    /// standard input); one JSON line each comes back.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["target_or_message", "code", "runtime", "reason", "image", "output"]
+    )]
+    pub batch: Option<String>,
+    /// The configuration file, for its rules and limits [default: /etc/pullfuse/config.toml where
+    /// it exists].
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// How the answer is shown.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+fn code(text: &str) -> Result<Code, String> {
+    Code::read(text).ok_or_else(|| format!("expected {}", Code::EXPECTED))
 }
 
 /// Show the PullImage calls of a recording of the CRI socket.

@@ -1,6 +1,6 @@
 //! The commands, each with the exit code that its error means.
 
-use std::{io::ErrorKind, path::Path, time::Duration};
+use std::{io::ErrorKind, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -10,9 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::{Agent, AgentError, Options},
+    ask::{self, AskError},
     capture,
-    cli::{Command, Record, Replay, Run, exit},
-    config, logging, record,
+    check::{self, CheckError},
+    cli::{Ask, Check, Command, Explain, Record, Replay, Run, exit},
+    config,
+    explain::{self, ExplainError, Understood},
+    local::ClientError,
+    logging, record,
     replay::{self, ReplayError},
 };
 
@@ -26,16 +31,32 @@ pub type Failure = (u8, anyhow::Error);
 pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run_agent(args),
-        Command::Check { file } => check(&file),
+        Command::Check(args) => check(&args),
+        Command::Explain(args) => explain(&args),
         Command::Replay(args) => replay(&args),
         Command::Record(args) => record(args),
+        Command::Status(args) => status(&args),
     }
 }
 
-fn check(file: &Path) -> Result<(), Failure> {
-    config::load(file).map_err(|error| (exit::NO, error.into()))?;
-    println!("{}: fine", file.display());
-    Ok(())
+fn check(args: &Check) -> Result<(), Failure> {
+    match check::check(args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock()) {
+        // Who reads has seen enough, as with `| head`.
+        Err(CheckError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        ended => ended.map_err(|error| (exit::NO, error.into())),
+    }
+}
+
+fn explain(args: &Explain) -> Result<(), Failure> {
+    match explain::explain(args, &mut std::io::stdout().lock()) {
+        Ok(Understood::All) => Ok(()),
+        Ok(Understood::NotAll) => {
+            Err((exit::NO, anyhow::anyhow!("not everything was understood; see the answer")))
+        }
+        Err(ExplainError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error @ ExplainError::Batch { .. }) => Err((exit::UNAVAILABLE, error.into())),
+        Err(error) => Err((exit::NO, error.into())),
+    }
 }
 
 fn replay(args: &Replay) -> Result<(), Failure> {
@@ -78,6 +99,20 @@ async fn record(args: Record) -> Result<(), Failure> {
         record::record(options, args.out, end).await.map_err(|error| unavailable(error.into()))?;
     eprintln!("pullfuse: {written} records; {counters}");
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn status(args: &Ask) -> Result<(), Failure> {
+    answered(ask::status(args, &mut std::io::stdout().lock()).await)
+}
+
+fn answered(asked: Result<(), AskError>) -> Result<(), Failure> {
+    match asked {
+        // Who reads has seen enough, as with `| head`.
+        Err(AskError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error @ AskError::Agent(ClientError::NotFound(_))) => Err((exit::NO, error.into())),
+        ended => ended.map_err(|error| (exit::UNAVAILABLE, error.into())),
+    }
 }
 
 /// The first signal stops gracefully, a second one at once.

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use crate::{
-    attempts::{PullKey, Source, Stage, Tally},
-    pods::{ImageState, PodFacts, Trouble},
+    attempts::{Causes, PullKey, Source, Stage, Tally},
+    classify::Class,
+    pods::{Asked, ImageState, Labels, PodFacts, Trouble},
 };
 
 /// A fixed point in time.
@@ -30,9 +31,13 @@ pub(crate) fn pod(state: Option<ImageState>) -> PodFacts {
         phase: "Pending".into(),
         restart_policy: "Never".into(),
         priority_class: String::new(),
+        labels: Some(Labels::new()),
+        owner: None,
+        asked: Asked::default(),
         mirror: false,
         deleting: false,
         judged: false,
+        waits: false,
         images: state.into_iter().map(|state| ("img".to_owned(), state)).collect(),
     }
 }
@@ -41,9 +46,14 @@ pub(crate) fn key() -> PullKey {
     PullKey { pod_uid: "uid-1".into(), image: "img".into() }
 }
 
-/// That many attempts, all of them at [`start`].
+/// That many attempts, all of them at [`start`] and because the image does not exist.
 pub(crate) fn tally(attempts: u32) -> Tally {
+    let mut causes = Causes::default();
+    for attempt in 1..=attempts {
+        causes.set_last(attempt, Class::NotFound.into());
+    }
     Tally {
+        causes,
         namespace: "batch".into(),
         pod: "p".into(),
         attempts,

@@ -3,14 +3,20 @@
 pub mod act;
 pub mod agent;
 pub mod api;
+pub mod ask;
 pub mod attempts;
 pub mod capture;
+pub mod check;
 pub mod classify;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod events;
+pub mod explain;
 #[cfg(test)]
 mod fixtures;
+pub mod history;
+pub mod local;
 pub mod logging;
 pub mod pods;
 pub mod policy;
@@ -20,6 +26,7 @@ pub mod recording;
 pub mod replay;
 pub mod runtime;
 pub mod serve;
+mod terminal;
 pub mod wire;
 
 /// An error with all its causes, as one sentence.

@@ -1,13 +1,67 @@
-//! The pulls that go on now: set by the agent's listener, asked before a verdict.
+//! The pulls that go on now: set by the agent's listener, asked before a verdict and for the report
+//! about a pull that holds up the node.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::gauge::ConstGauge,
+    registry::Unit,
+};
 
 use crate::attempts::PullKey;
+
+/// A pull that goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pull {
+    /// The pod and the image.
+    pub key: PullKey,
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod.
+    pub pod: String,
+    /// When its request was seen, by the capture's clock, in microseconds.
+    pub start_us: u64,
+    /// When that was, by the clock on the wall.
+    pub since: Timestamp,
+    /// When that was, by a clock that never jumps.
+    pub began: Instant,
+    /// Its answer may have been missed.
+    pub unsure: bool,
+}
+
+impl Pull {
+    /// A pull whose request was seen at `start_us` where the capture's clock now shows `now_us`.
+    pub fn new(
+        key: PullKey,
+        (namespace, pod): (String, String),
+        start_us: u64,
+        now_us: u64,
+    ) -> Self {
+        let age = Duration::from_micros(now_us.saturating_sub(start_us));
+        let (now, instant) = (Timestamp::now(), Instant::now());
+        Self {
+            key,
+            namespace,
+            pod,
+            start_us,
+            since: now.checked_sub(age).unwrap_or(now),
+            began: instant.checked_sub(age).unwrap_or(instant),
+            unsure: false,
+        }
+    }
+
+    /// How long it has gone on.
+    pub fn age(&self) -> SignedDuration {
+        SignedDuration::try_from(self.began.elapsed()).unwrap_or(SignedDuration::MAX)
+    }
+}
 
 /// The pulls that go on now, as far as the CRI socket is heard; clones share one state.
 #[derive(Debug, Clone, Default)]
@@ -17,17 +71,42 @@ pub struct Pulls {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Since when.
-    in_flight: BTreeMap<PullKey, Timestamp>,
+    in_flight: BTreeMap<PullKey, Pull>,
     /// When an outcome was last seen; a pull from before that is over, even if its connection
     /// broke without a word.
     ended: BTreeMap<PullKey, Timestamp>,
+    /// When the newest request was seen, by the capture's clock.
+    newest_us: u64,
+}
+
+impl State {
+    fn go_on(&self) -> impl Iterator<Item = &Pull> {
+        let over =
+            |pull: &Pull| self.ended.get(&pull.key).is_some_and(|ended| *ended >= pull.since);
+        self.in_flight.values().filter(move |pull| !over(pull))
+    }
 }
 
 impl Pulls {
     /// Replaces all that go on.
-    pub fn set(&self, in_flight: BTreeMap<PullKey, Timestamp>) {
-        self.lock().in_flight = in_flight;
+    pub fn set(&self, in_flight: impl IntoIterator<Item = Pull>) {
+        let mut state = self.lock();
+        let mut known = std::mem::take(&mut state.in_flight);
+        for pull in in_flight {
+            state.newest_us = state.newest_us.max(pull.start_us);
+            // What was known keeps its times: they are worked out anew with each record.
+            let pull = match known.remove(&pull.key).filter(|old| old.start_us == pull.start_us) {
+                Some(old) => Pull { unsure: pull.unsure, ..old },
+                None => pull,
+            };
+            state.in_flight.insert(pull.key.clone(), pull);
+        }
+    }
+
+    /// Notes that a pull was asked for at this time of the capture's clock, even if it is over.
+    pub fn asked(&self, start_us: u64) {
+        let mut state = self.lock();
+        state.newest_us = state.newest_us.max(start_us);
     }
 
     /// Notes that an outcome was seen.
@@ -40,40 +119,103 @@ impl Pulls {
         self.lock().ended.remove(key);
     }
 
-    /// A pull for this pod that goes on, and since when.
-    pub fn of_pod(&self, pod_uid: &str) -> Option<(String, Timestamp)> {
+    /// A pull for this pod that goes on.
+    pub fn of_pod(&self, pod_uid: &str) -> Option<Pull> {
+        self.lock().go_on().find(|pull| pull.key.pod_uid == pod_uid).cloned()
+    }
+
+    /// All that go on, the oldest first.
+    pub fn all(&self) -> Vec<Pull> {
+        let mut all: Vec<Pull> = self.lock().go_on().cloned().collect();
+        all.sort_by_key(|pull| pull.start_us);
+        all
+    }
+
+    /// The oldest pull, if none that goes on is younger than `after` and none was asked for since
+    /// the youngest of them: whoever waits for a pull then waits for these. With the kubelet's
+    /// default of one pull at a time it is the only one.
+    pub fn holding_up(&self, after: SignedDuration) -> Option<Pull> {
         let state = self.lock();
-        let goes_on = |(key, since): &(&PullKey, &Timestamp)| {
-            key.pod_uid == pod_uid && state.ended.get(key).is_none_or(|ended| ended < *since)
-        };
-        let (key, since) = state.in_flight.iter().find(goes_on)?;
-        Some((key.image.clone(), *since))
+        let sure = || state.go_on().filter(|pull| !pull.unsure);
+        let youngest = sure().max_by_key(|pull| pull.start_us)?;
+        if youngest.age() < after || state.newest_us > youngest.start_us {
+            return None;
+        }
+        sure().min_by_key(|pull| pull.start_us).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change is one assignment, so a panic elsewhere leaves nothing half done.
+        // Whatever was being changed when another thread panicked is set anew with the next record.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Pulls {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let state = self.lock();
+        let number = i64::try_from(state.go_on().count()).unwrap_or(i64::MAX);
+        let oldest = state.go_on().map(|pull| pull.age().as_secs_f64()).fold(0.0, f64::max);
+        let in_flight = ConstGauge::new(number);
+        in_flight.encode(encoder.encode_descriptor(
+            "pulls_in_flight",
+            "Pulls that go on now, as far as the CRI socket is heard",
+            None,
+            in_flight.metric_type(),
+        )?)?;
+        let oldest = ConstGauge::new(oldest);
+        oldest.encode(encoder.encode_descriptor(
+            "oldest_pull_age",
+            "How long the oldest of the pulls in flight has gone on; 0 without one",
+            Some(&Unit::Seconds),
+            oldest.metric_type(),
+        )?)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
-    use crate::fixtures::{key, start};
+    use crate::fixtures::key;
+
+    fn pull(image: &str, start_us: u64) -> Pull {
+        let key = PullKey { image: image.into(), ..key() };
+        Pull::new(key, ("batch".into(), "p".into()), start_us, 100_000_000)
+    }
+
+    fn seconds(seconds: i64) -> SignedDuration {
+        SignedDuration::from_secs(seconds)
+    }
 
     #[test]
     fn a_pull_goes_on_until_an_outcome_is_seen() {
         let pulls = Pulls::default();
-        let at = |second| start() + SignedDuration::from_secs(second);
-        pulls.ended(&key(), at(1));
-        pulls.set([(key(), at(5))].into());
-        assert_eq!(pulls.of_pod("uid-1"), Some(("img".into(), at(5))));
+        let going_on = pull("img", 50_000_000);
+        pulls.ended(&key(), going_on.since - seconds(1));
+        pulls.set([going_on.clone()]);
+        assert_eq!(pulls.of_pod("uid-1"), Some(going_on.clone()));
         assert_eq!(pulls.of_pod("uid-2"), None);
-        pulls.ended(&key(), at(6));
+        pulls.ended(&key(), going_on.since + seconds(1));
         assert_eq!(pulls.of_pod("uid-1"), None, "its connection broke without a word");
-        pulls.set(BTreeMap::new());
+        pulls.set([]);
         assert_eq!(pulls.of_pod("uid-1"), None);
+    }
+
+    #[test]
+    fn a_pull_holds_up_the_node_once_it_is_old_and_none_came_after_it() {
+        let pulls = Pulls::default();
+        assert_eq!(pulls.holding_up(seconds(60)), None);
+        pulls.set([pull("old", 10_000_000)]);
+        let holds_up = |after| pulls.holding_up(seconds(after)).map(|pull| pull.key.image);
+        assert_eq!(holds_up(60), Some("old".into()), "90 s old");
+        assert_eq!(holds_up(100), None);
+        // Pulls in parallel, and this one is young.
+        pulls.set([pull("old", 10_000_000), pull("young", 95_000_000)]);
+        assert_eq!(holds_up(60), None);
+        // It ended, so the other is in nobody's way.
+        pulls.set([pull("old", 10_000_000)]);
+        assert_eq!(holds_up(60), None);
+        let unsure = Pull { unsure: true, ..pull("new", 96_000_000) };
+        pulls.set([unsure]);
+        assert_eq!(holds_up(1), None, "it may have ended");
     }
 }

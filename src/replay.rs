@@ -5,12 +5,15 @@
 use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::{
+    classify::{Class, Classifier, Code, Disposition, Failure},
     cli::{Format, Replay},
     recording::{Recording, RecordingError},
-    wire::{Counters, Decoder, Exchange},
+    terminal::shown,
+    wire::{Counters, Decoder, Exchange, Outcome},
 };
 
 /// Why a recording cannot be shown.
@@ -39,16 +42,18 @@ pub fn replay(args: &Replay, to: &mut dyn Write) -> Result<(), ReplayError> {
     let mut recording = Recording::open(&args.file)?;
     recording.skip_records(args.from)?;
     let mut decoder = Decoder::new();
-    let mut exchanges = Vec::new();
+    let classifier = Classifier::new(&[]);
+    let mut calls = Vec::new();
     while let Some(line) = recording.next_line()? {
         let ended = decoder.feed(&line.record());
+        let ended = ended.into_iter().map(|exchange| Call::judged(exchange, &classifier));
         match args.output {
-            Format::Json => write_json(&ended, to)?,
-            Format::Table => exchanges.extend(ended),
+            Format::Json => write_json(ended, to)?,
+            Format::Table => calls.extend(ended),
         }
     }
     if args.output == Format::Table {
-        writeln!(to, "{}", table(&exchanges))?;
+        writeln!(to, "{}", table(&calls))?;
         for line in remarks(&decoder) {
             writeln!(to, "{line}")?;
         }
@@ -56,19 +61,61 @@ pub fn replay(args: &Replay, to: &mut dyn Write) -> Result<(), ReplayError> {
     Ok(to.flush()?)
 }
 
-fn write_json(exchanges: &[Exchange], to: &mut dyn Write) -> io::Result<()> {
-    for exchange in exchanges {
-        serde_json::to_writer(&mut *to, exchange)?;
+/// A call and, where it failed, why. In JSON, `null` is unknown.
+#[derive(Serialize)]
+struct Call {
+    #[serde(flatten)]
+    exchange: Exchange,
+    class: Option<Class>,
+    disposition: Option<Disposition>,
+    host: Option<String>,
+    rule: Option<String>,
+}
+
+impl Call {
+    fn judged(exchange: Exchange, classifier: &Classifier) -> Self {
+        let cause = (exchange.outcome == Outcome::Failed).then(|| {
+            classifier.classify(&Failure {
+                message: exchange.message.as_deref().unwrap_or_default(),
+                code: exchange.code.and_then(Code::of),
+                image: exchange.pull.image.as_deref(),
+                ..Failure::default()
+            })
+        });
+        Self {
+            class: cause.as_ref().map(|cause| cause.class),
+            disposition: cause.as_ref().map(|cause| cause.disposition),
+            host: cause.as_ref().and_then(|cause| cause.host.clone()),
+            rule: cause.map(|cause| cause.rule),
+            exchange,
+        }
+    }
+}
+
+fn write_json(calls: impl Iterator<Item = Call>, to: &mut dyn Write) -> io::Result<()> {
+    for call in calls {
+        serde_json::to_writer(&mut *to, &call)?;
         to.write_all(b"\n")?;
     }
     Ok(())
 }
 
-fn table(exchanges: &[Exchange]) -> Table {
+fn table(calls: &[Call]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["START", "TOOK", "NAMESPACE", "POD", "IMAGE", "OUTCOME", "CODE", "MESSAGE"]);
-    for exchange in exchanges {
+    table.set_header([
+        "START",
+        "TOOK",
+        "NAMESPACE",
+        "POD",
+        "IMAGE",
+        "OUTCOME",
+        "CLASS",
+        "HOST",
+        "CODE",
+        "MESSAGE",
+    ]);
+    for Call { exchange, class, host, .. } in calls {
         let Exchange { connection: _, stream: _, pull, start_us, end_us, outcome, code, message } =
             exchange;
         let outcome = format!("{outcome:?}").to_lowercase();
@@ -79,6 +126,8 @@ fn table(exchanges: &[Exchange]) -> Table {
             shown(pull.pod.as_deref()),
             shown(pull.image.as_deref()),
             outcome,
+            class.map_or("-", Class::as_str).to_owned(),
+            host.clone().unwrap_or_else(|| "-".into()),
             code.map_or_else(|| shown(None), |code| code.to_string()),
             shown(message.as_deref()),
         ]);
@@ -114,21 +163,4 @@ fn remarks(decoder: &Decoder) -> Vec<String> {
 
 fn seconds(us: u64) -> String {
     format!("{}.{:03}s", us / 1_000_000, us / 1000 % 1000)
-}
-
-/// For a terminal: what was on the wire must not move the cursor.
-fn shown(text: Option<&str>) -> String {
-    match text {
-        Some(text) => text.chars().flat_map(escaped).collect(),
-        None => "<unknown>".into(),
-    }
-}
-
-fn escaped(char: char) -> impl Iterator<Item = char> {
-    // Besides control characters those that turn the writing direction.
-    let harmful = char.is_control()
-        || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let (plain, escape) =
-        if harmful { (None, Some(char.escape_default())) } else { (Some(char), None) };
-    plain.into_iter().chain(escape.into_iter().flatten())
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use pullfuse::{
-    capture::{Capture, Direction, Match, Options, Record},
+    capture::{Capture, Direction, Heard, Match, Options, Record},
     config,
 };
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
@@ -66,11 +66,13 @@ async fn hear(path: &Path, by: Match) -> Capture {
     capture
 }
 
-/// Hears until nothing more comes.
+/// Hears what is sent until nothing more comes.
 async fn drain(capture: &mut Capture) -> Vec<Record> {
     let mut all = Vec::new();
-    while let Ok(record) = timeout(Duration::from_millis(300), capture.next()).await {
-        all.push(record.unwrap());
+    while let Ok(heard) = timeout(Duration::from_millis(300), capture.next()).await {
+        if let Heard::Sent(record) = heard.unwrap() {
+            all.push(record);
+        }
     }
     all
 }
@@ -274,8 +276,50 @@ async fn a_muted_connection_is_silent_and_the_next_one_is_not() {
     }
 }
 
-async fn drain_one(capture: &mut Capture) -> Record {
+async fn next(capture: &mut Capture) -> Heard {
     timeout(Duration::from_secs(5), capture.next()).await.unwrap().unwrap()
+}
+
+/// The next bytes.
+async fn drain_one(capture: &mut Capture) -> Record {
+    loop {
+        if let Heard::Sent(record) = next(capture).await {
+            return record;
+        }
+    }
+}
+
+/// The connection that ends next.
+async fn closed(capture: &mut Capture) -> u64 {
+    loop {
+        if let Heard::Closed { connection, .. } = next(capture).await {
+            return connection;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_connection_is_heard_whichever_end_it_comes_from() {
+    let pair = Pair::new();
+    let mut capture = hear(&pair.path(), Match::Inode).await;
+    for client_first in [true, false] {
+        for unread in [false, true] {
+            let (mut client, mut server) = pair.connect();
+            client.write_all(b"question").unwrap();
+            server.write_all(b"answer").unwrap();
+            let connection = drain_one(&mut capture).await.connection;
+            assert_eq!(drain_one(&mut capture).await.connection, connection);
+            let (leaves, mut stays) =
+                if client_first { (client, server) } else { (server, client) };
+            if !unread {
+                (&leaves).read_exact(&mut vec![0; if client_first { 6 } else { 8 }]).unwrap();
+            }
+            drop(leaves);
+            // Who stays notices, as every gRPC client and server does.
+            while matches!(stays.read(&mut [0; 64]), Ok(1..)) {}
+            assert_eq!(closed(&mut capture).await, connection, "{client_first} {unread}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -288,7 +332,10 @@ async fn a_socket_made_anew_is_heard_and_one_that_comes_late_too() {
     let hear_at = async |path: &Path, capture: &mut Capture| {
         let listener = UnixListener::bind(path).unwrap();
         // The notice is worked off while records are waited for.
-        let _ = timeout(Duration::from_millis(2500), capture.next()).await;
+        let _ = timeout(Duration::from_millis(2500), async {
+            while matches!(capture.next().await, Ok(Heard::Closed { .. })) {}
+        })
+        .await;
         let mut client = UnixStream::connect(path).unwrap();
         client.write_all(b"hello").unwrap();
         assert_eq!(drain_one(capture).await.data, b"hello", "{}", path.display());
@@ -309,8 +356,9 @@ async fn what_was_heard_before_the_stop_can_still_be_taken_and_nothing_after_it_
     (&server).write_all(b"answer").unwrap();
     capture.stop();
     client.write_all(b"after").unwrap();
-    let left = std::iter::from_fn(|| capture.left()).map(|record| record.data);
-    assert_eq!(left.collect::<Vec<_>>(), [b"before".to_vec(), b"answer".to_vec()]);
+    let left: Vec<_> = std::iter::from_fn(|| capture.left()).collect();
+    let [Heard::Sent(one), Heard::Sent(two)] = &left[..] else { panic!("{left:?}") };
+    assert_eq!((&one.data[..], &two.data[..]), (&b"before"[..], &b"answer"[..]));
 }
 
 #[tokio::test]

@@ -67,6 +67,17 @@ fn the_shipped_configuration_is_fine() {
 }
 
 #[test]
+fn a_doubtful_configuration_is_fine_and_warned_about() {
+    let dir = TempDir::new().unwrap();
+    let file = config(&dir, "[limits.transient]\nmax_attempts = 1\n");
+    for args in [&["check", &file][..], &["check", "-o", "json", &file]] {
+        let (code, errors) = pullfuse(args, None);
+        assert_eq!(code, 0, "{errors}");
+        assert!(errors.contains("warning: limits.transient.max_attempts = 1"), "{errors}");
+    }
+}
+
+#[test]
 fn wrong_usage_exits_with_2() {
     for args in [&["blow"][..], &["run", "--node-name"], &["run", "--config", "x"], &[]] {
         assert_eq!(pullfuse(args, None).0, 2, "{args:?}");

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/wire");
+/// What the expect files know.
 const FIELDS: [&str; 11] = [
     "connection",
     "stream",
@@ -23,6 +24,8 @@ const FIELDS: [&str; 11] = [
     "code",
     "message",
 ];
+/// What is made of it; null where nothing failed.
+const CAUSE: [&str; 4] = ["class", "disposition", "host", "rule"];
 
 /// Returns exit code, standard output and standard error.
 fn replay(args: &[&str]) -> (i32, String, String) {
@@ -59,16 +62,20 @@ fn json_has_every_pull_with_exactly_the_promised_fields() {
         let expected = std::fs::read_to_string(format!("{DATA}/{name}.expect.jsonl")).unwrap();
         assert_eq!(seen.lines().count(), expected.lines().count());
         for (line, expected) in seen.lines().zip(expected.lines()) {
-            let places = FIELDS.map(|field| line.find(&format!("\"{field}\":")).unwrap());
-            assert!(places.is_sorted(), "{line}");
+            let place = |field: &&str| line.rfind(&format!("\"{field}\":")).unwrap();
+            assert!(FIELDS.iter().chain(&CAUSE).map(place).is_sorted(), "{line}");
             let seen: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
             let expected: BTreeMap<String, Value> = serde_json::from_str(expected).unwrap();
-            assert_eq!(seen.len(), FIELDS.len());
+            assert_eq!(seen.len(), FIELDS.len() + CAUSE.len());
             for field in FIELDS.iter().filter(|field| **field != "outcome") {
                 assert_eq!(seen[*field], expected[*field], "{field}");
             }
             let outcome = if expected["code"] == 0 { "succeeded" } else { "failed" };
             assert_eq!(seen["outcome"], outcome);
+            for field in ["class", "disposition", "rule"] {
+                assert_eq!(seen[field].is_null(), outcome == "succeeded", "{field}: {line}");
+            }
+            assert!(outcome == "failed" || seen["host"].is_null(), "{line}");
         }
     }
 }

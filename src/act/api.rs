@@ -4,14 +4,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
     core::v1::Pod,
-    events::v1::Event,
 };
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
 };
 
-use super::{VerdictRecord, event, patch};
+use super::{VerdictRecord, patch};
 use crate::{
     api::{ApiError, limited},
     pods::PodFacts,
@@ -86,21 +85,6 @@ impl PodApi {
         let api = Api::<SelfSubjectAccessReview>::all(self.client.clone());
         let review = limited(api.create(&PostParams::default(), &review)).await?;
         Ok(review.status.is_some_and(|status| status.allowed))
-    }
-
-    /// Tells the pod's owner. The Event's name is made from the pod's UID, so that a verdict has
-    /// one Event however often it is written.
-    pub(super) async fn announce(
-        &self,
-        record: &VerdictRecord,
-        node: &str,
-    ) -> Result<(), ApiError> {
-        let event = event::of(record, node, Timestamp::now());
-        let api = Api::<Event>::namespaced(self.client.clone(), &self.namespace);
-        match limited(api.create(&PostParams::default(), &event)).await {
-            Ok(_) | Err(ApiError::Conflict) => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 }
 

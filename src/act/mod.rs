@@ -26,8 +26,9 @@ use crate::{
     api::ApiError,
     attempts::ledger::{Batch, Ledger},
     config::{Config, Method},
+    events::Events,
     pods::{PodFacts, Pods},
-    policy::{self, Because, Decision},
+    policy::{Because, Decision, Policy},
     pulls::Pulls,
     runtime::Runtime,
 };
@@ -42,7 +43,6 @@ pub const REASON: &str = "ImagePullFailed";
 /// Writes under way at the same time: enough for a burst of pods, few enough that a struggling
 /// API server does not see a storm from every node.
 const CONCURRENT_WRITES: usize = 4;
-const EVENT_TRIES: usize = 3;
 /// Between two looks at a verdict that is held back; jitter may double it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Before a verdict that was taken back is written again; doubled each time.
@@ -80,10 +80,12 @@ impl Outcome {
 pub struct Parts {
     /// To the API server.
     pub client: Client,
-    /// The name of this node.
-    pub node: String,
-    /// The limits, and how to act.
+    /// Tells the pods' owners.
+    pub events: Events,
+    /// How to act.
     pub config: Arc<Config>,
+    /// Asked again before each write.
+    pub policy: Arc<Policy>,
     /// Where a verdict's progress is kept.
     pub ledger: Arc<Ledger>,
     /// Asked for images.
@@ -191,18 +193,21 @@ impl Actor {
     /// Looks once more at all that could speak for the pod; `None`: nothing does.
     async fn evidence(&self, pod: &PodFacts, record: &VerdictRecord) -> Option<Round> {
         let VerdictRecord { key, tally, .. } = record;
-        let limits = &self.parts.config.limits;
-        match policy::decide(pod, &key.image, tally, limits, Timestamp::now()) {
+        let ruling = self.parts.policy.judge(pod, &key.image, tally, Timestamp::now());
+        let withdrawn = |because| Some(Round::Done(Outcome::Withdrawn(because)));
+        match ruling.decision {
+            Decision::Fail if ruling.dry_run => return withdrawn(Because::DryRun),
             Decision::Fail => {}
             Decision::Wait(_) => return Some(Round::Later("the clock went back".into())),
-            Decision::Leave(because) => return Some(Round::Done(Outcome::Withdrawn(because))),
+            Decision::Leave(because) | Decision::Report(because) => return withdrawn(because),
         }
         if let Some(settles_in) = self.parts.pods.settles_in() {
             let why = "the API server was away: the kubelet may not see a write yet";
             return Some(Round::After(settles_in, why));
         }
-        if let Some((image, since)) = self.parts.pulls.of_pod(&key.pod_uid) {
-            return Some(Round::Later(format!("a pull of {image} goes on since {since:.0}")));
+        if let Some(pull) = self.parts.pulls.of_pod(&key.pod_uid) {
+            let why = format!("a pull of {} goes on since {:.0}", pull.key.image, pull.since);
+            return Some(Round::Later(why));
         }
         // A name that the kubelet cannot parse can never arrive, and runtimes differ in how they
         // answer a question about it.
@@ -261,7 +266,7 @@ impl Actor {
     /// Watches a written verdict.
     async fn verify(&self, api: &PodApi, record: &mut VerdictRecord) -> Round {
         record.stage = VerdictStage::Written;
-        self.announce(api, record).await;
+        self.parts.events.tell(&event::of(record)).await;
         let uid = record.key.pod_uid.as_str();
         if self.parts.pods.stays_failed(uid, self.parts.config.act.verify_for.unsigned_abs()).await
         {
@@ -275,17 +280,6 @@ impl Actor {
             return Round::Done(Outcome::Held);
         }
         Round::Again
-    }
-
-    async fn announce(&self, api: &PodApi, record: &VerdictRecord) {
-        let tries = ExponentialBuilder::default().with_max_times(EVENT_TRIES).with_jitter();
-        let announced = backon::Retryable::retry(|| api.announce(record, &self.parts.node), tries)
-            .when(|error| matches!(error, ApiError::Unavailable(_)))
-            .await;
-        if let Err(error) = announced {
-            tracing::warn!(pod = record.tally.pod, namespace = record.tally.namespace, %error,
-                "the Event of a verdict could not be written");
-        }
     }
 
     /// After a write that did not hold: the deadline if the right is there, else the same again,

@@ -29,9 +29,11 @@ fn fixture(toml: &str) -> Fixture {
     let config = crate::config::parse(toml).unwrap();
     let (pods, runtime) = (Pods::default(), Runtime::new(config.runtime.endpoint.clone()));
     let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default());
+    let client = Client::new(service, "default");
     let actor = Actor::new(Parts {
-        client: Client::new(service, "default"),
-        node: "node-a".into(),
+        client: client.clone(),
+        events: Events::new(client, "node-a".into()),
+        policy: Arc::new(Policy::new(&config)),
         config: Arc::new(config),
         ledger: Arc::new(ledger),
         runtime,
@@ -290,11 +292,9 @@ async fn a_verdict_found_written_after_a_restart_is_not_written_again() {
 }
 
 #[test]
-fn hostile_texts_stay_within_the_limits_of_the_api_server() {
+fn a_hostile_error_text_leaves_room_for_what_the_event_adds() {
     let mut long = record();
     long.tally.trouble.message = "ä".repeat(5000);
-    long.tally.pod = "p".repeat(253);
-    let event = event::of(&long, "node-a", Timestamp::now());
-    assert!(event.note.unwrap().len() <= 1024);
-    assert!(event.metadata.name.unwrap().len() <= 253);
+    let text = event::of(&long).text;
+    assert!(text.len() <= 1024 && text.ends_with("The pod is set to Failed."), "{text}");
 }

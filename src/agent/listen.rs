@@ -1,17 +1,18 @@
 //! The CRI socket as a source of attempts: what the capture hears is decoded here and handed to the
 //! judge as calls.
 
-use std::{collections::BTreeMap, convert::Infallible, path::PathBuf};
+use std::{convert::Infallible, io, path::PathBuf, time::Duration};
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use super::metrics::Metrics;
 use crate::{
     attempts::{Call, PullKey},
-    capture::{self, Capture, CaptureError},
+    capture::{self, Capture, CaptureError, Heard},
     config,
-    pulls::Pulls,
+    pulls::{Pull, Pulls},
     serve::{Condition, Health},
     wire::{self, Decoder, Exchange, Outcome},
 };
@@ -19,6 +20,9 @@ use crate::{
 /// Calls on their way to the judge. A node's kubelet has a few pulls at a time; a judge that is
 /// behind by this many is stuck, and the capture's own buffer then holds the rest.
 const QUEUE: usize = 256;
+/// Between two tries to listen; what is missing on a node is seldom there a moment later.
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
 /// What is listened to, and who is told.
 pub(super) struct Listener {
@@ -39,17 +43,36 @@ pub(super) fn queue() -> (mpsc::Sender<Call>, mpsc::Receiver<Call>) {
 impl Listener {
     /// Listens for ever. What cannot be heard is said in health; attempts then come from pod status.
     pub(super) async fn run(self, calls: mpsc::Sender<Call>) -> Infallible {
-        match self.start().await {
-            Ok(capture) => self.listen(capture, calls).await,
-            Err(CaptureError::Off) => {
-                self.health.set("capture", Condition::Good("off, as configured".into()));
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_delay(LONGEST_PAUSE)
+            .without_max_times();
+        let mut pauses = pauses.build();
+        let mut pause = || pauses.next().unwrap_or(LONGEST_PAUSE);
+        loop {
+            match self.start().await {
+                Ok(capture) => {
+                    let error = self.listen(capture, &calls).await;
+                    // Nobody will tell when they end.
+                    self.pulls.set([]);
+                    let text = format!(
+                        "the CRI socket is no longer heard, attempts are counted from pod status, \
+                         and it is tried again: {error}"
+                    );
+                    self.health.set("capture", Condition::Degraded(text));
+                }
+                Err(CaptureError::Off) => {
+                    self.health.set("capture", Condition::Good("off, as configured".into()));
+                    return std::future::pending().await;
+                }
+                Err(error) => {
+                    let text = format!("attempts are counted from pod status: {error}");
+                    self.health.set("capture", Condition::Degraded(text));
+                }
             }
-            Err(error) => {
-                let text = format!("attempts are counted from pod status: {error}");
-                self.health.set("capture", Condition::Degraded(text));
-            }
+            self.metrics.capture_mode(None);
+            tokio::time::sleep(pause()).await;
         }
-        std::future::pending().await
     }
 
     async fn start(&self) -> Result<Capture, CaptureError> {
@@ -58,7 +81,7 @@ impl Listener {
         options.scratch.push(self.scratch.clone());
         let capture = Capture::start(options).await?;
         let mode = capture.mode().as_str();
-        self.metrics.capture_mode(mode);
+        self.metrics.capture_mode(Some(mode));
         let mut text = format!("attached as {mode}");
         for refusal in capture.refused() {
             text.push_str(&format!("; not as {refusal}"));
@@ -67,45 +90,47 @@ impl Listener {
         Ok(capture)
     }
 
-    async fn listen(&self, mut capture: Capture, calls: mpsc::Sender<Call>) {
+    /// Listens until that is no longer possible.
+    async fn listen(&self, mut capture: Capture, calls: &mpsc::Sender<Call>) -> io::Error {
         let mut decoder = Decoder::new();
         loop {
-            let record = match capture.next().await {
-                Ok(record) => record,
-                Err(error) => {
-                    let text = format!(
-                        "the CRI socket is no longer heard, attempts are counted \
-                                        from pod status: {error}; restart pullfuse"
-                    );
-                    self.health.set("capture", Condition::Degraded(text));
-                    return;
+            let (connection, t_us, exchanges) = match capture.next().await {
+                Ok(Heard::Sent(record)) => {
+                    (record.connection, record.t_us, decoder.feed(&as_decoded(&record)))
                 }
+                Ok(Heard::Closed { connection, t_us }) => {
+                    (connection, t_us, decoder.close(connection, t_us))
+                }
+                Err(error) => return error,
             };
-            let direction = record.direction.into();
-            // The capture counts from where it first heard a connection. The kubelet's preface shows
-            // whether that was its beginning; an answer at 0 would only be taken for it.
-            let joined = u64::from(direction == wire::Direction::ToKubelet);
-            let seen = wire::Record {
-                t_us: record.t_us,
-                connection: record.connection,
-                direction,
-                offset: record.offset.saturating_add(joined),
-                data: &record.data,
-            };
-            for exchange in decoder.feed(&seen) {
+            for exchange in exchanges {
                 self.metrics.exchange(&exchange);
+                self.pulls.asked(exchange.start_us);
                 let Some(call) = call(exchange, Timestamp::now()) else { continue };
-                if calls.send(call).await.is_err() {
-                    return;
-                }
+                // The judge and this end together.
+                let _ = calls.send(call).await;
             }
-            if decoder.rules_out_pulls(record.connection) {
-                capture.mute(record.connection);
-                decoder.close(record.connection, record.t_us);
+            if decoder.rules_out_pulls(connection) {
+                capture.mute(connection);
+                decoder.close(connection, t_us);
             }
-            self.pulls.set(in_flight(&decoder, record.t_us));
+            self.pulls.set(decoder.in_flight().filter_map(|call| pull(&call, t_us)));
             self.metrics.heard(&capture.counters(), &decoder.counters());
         }
+    }
+}
+
+fn as_decoded(record: &capture::Record) -> wire::Record<'_> {
+    let direction = record.direction.into();
+    // The capture counts from where it first heard a connection. The kubelet's preface shows whether
+    // that was its beginning; an answer at 0 would only be taken for it.
+    let joined = u64::from(direction == wire::Direction::ToKubelet);
+    wire::Record {
+        t_us: record.t_us,
+        connection: record.connection,
+        direction,
+        offset: record.offset.saturating_add(joined),
+        data: &record.data,
     }
 }
 
@@ -148,11 +173,10 @@ fn before(now: Timestamp, micros: u64) -> Timestamp {
     now.checked_sub(SignedDuration::from_micros(micros)).unwrap_or(now)
 }
 
-fn in_flight(decoder: &Decoder, now_us: u64) -> BTreeMap<PullKey, Timestamp> {
-    let now = Timestamp::now();
-    let pull = |call: wire::InFlight<'_>| {
-        let key = PullKey { pod_uid: call.pull.pod_uid.clone()?, image: call.pull.image.clone()? };
-        Some((key, before(now, now_us.saturating_sub(call.start_us))))
-    };
-    decoder.in_flight().filter_map(pull).collect()
+/// A call that goes on, unless it is for no pod.
+fn pull(call: &wire::InFlight<'_>, now_us: u64) -> Option<Pull> {
+    let wire::Pull { image, pod_uid, namespace, pod, .. } = call.pull;
+    let key = PullKey { pod_uid: pod_uid.clone()?, image: image.clone()? };
+    let names = (namespace.clone().unwrap_or_default(), pod.clone().unwrap_or_default());
+    Some(Pull { unsure: call.unsure, ..Pull::new(key, names, call.start_us, now_us) })
 }

@@ -22,6 +22,7 @@ pub(super) struct Metrics {
     capture_mode: Family<Labels, Gauge>,
     pull_calls: Family<Labels, Counter>,
     missed: Family<Labels, Gauge>,
+    held_up_pods: Gauge,
 }
 
 impl Metrics {
@@ -67,6 +68,12 @@ impl Metrics {
             "What the capture and the decoder missed since the start",
             missed.clone(),
         );
+        let held_up_pods = Gauge::default();
+        registry.register(
+            "held_up_pods",
+            "Pods of this node that wait for one pull which goes on for long; 0 without such a pull",
+            held_up_pods.clone(),
+        );
         Self {
             attempts,
             resets,
@@ -76,6 +83,7 @@ impl Metrics {
             capture_mode,
             pull_calls,
             missed,
+            held_up_pods,
         }
     }
 
@@ -85,9 +93,15 @@ impl Metrics {
         self.attempts.get_or_create(&labels).inc();
     }
 
-    /// How the CRI socket is heard.
-    pub(super) fn capture_mode(&self, mode: &'static str) {
-        self.capture_mode.get_or_create(&vec![("mode", mode.to_owned())]).set(1);
+    /// How the CRI socket is heard; `None`: it is not.
+    pub(super) fn capture_mode(&self, mode: Option<&'static str>) {
+        self.capture_mode.clear();
+        self.capture_mode.get_or_create(&vec![("mode", mode.unwrap_or("off").to_owned())]).set(1);
+    }
+
+    /// How many pods wait for one pull.
+    pub(super) fn held_up(&self, pods: usize) {
+        self.held_up_pods.set(i64::try_from(pods).unwrap_or(i64::MAX));
     }
 
     /// A `PullImage` call that ended, whoever made it.

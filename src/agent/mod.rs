@@ -5,20 +5,25 @@ mod listen;
 mod metrics;
 mod node;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
 use prometheus_client::{metrics::info::Info, registry::Registry};
 use thiserror::Error;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::{judge::Judge, listen::Listener};
 use crate::{
     act::{self, Actor},
     attempts::ledger::{Kept, Ledger, LedgerError},
-    config::{Config, Mode},
+    classify::Disposition,
+    config::Config,
+    events::Events,
+    local,
     pods::{self, Pods},
+    policy::Policy,
     pulls::Pulls,
     runtime::Runtime,
     serve::{BindError, Condition, Health, Server},
@@ -26,6 +31,8 @@ use crate::{
 
 /// How often the runtime is asked whether it is still there.
 const PROBE_EVERY: Duration = Duration::from_secs(10);
+/// Questions of the command line on their way to the judge.
+const QUESTIONS: usize = 16;
 
 /// What the agent is told when it starts.
 #[derive(Debug, Clone)]
@@ -92,11 +99,14 @@ impl Agent {
     /// When the node turns out to be the wrong one, or metrics can no longer be served.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
         let Self { options: Options { config, node }, client, server, ledger, kept } = self;
-        let config = Arc::new(config);
+        let (policy, config) = (Arc::new(Policy::new(&config)), Arc::new(config));
         let mut registry = Registry::with_prefix("pullfuse");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running pullfuse", build);
-        let health = Health::new(&mut registry, &["capture", "ledger", "node", "pods", "runtime"]);
+        let health = Health::new(
+            &mut registry,
+            &["api", "capture", "ledger", "node", "pods", "pulls", "runtime"],
+        );
         let metrics = metrics::Metrics::new(&mut registry);
         let act_metrics = act::Metrics::new(&mut registry);
         announce(&config, &node, &kept);
@@ -104,6 +114,8 @@ impl Agent {
 
         let runtime = Runtime::new(config.runtime.endpoint.clone());
         let (pods, pulls) = (Pods::default(), Pulls::default());
+        registry.register_collector(Box::new(pulls.clone()));
+        let events = Events::new(client.clone(), node.clone());
         let (heard, calls) = listen::queue();
         let listener = Listener {
             endpoints: config.runtime.endpoint.candidates().into_iter().map(Into::into).collect(),
@@ -115,14 +127,23 @@ impl Agent {
         };
         let actor = Arc::new(Actor::new(act::Parts {
             client: client.clone(),
-            node: node.clone(),
+            events: events.clone(),
             config: Arc::clone(&config),
+            policy: Arc::clone(&policy),
             ledger: Arc::clone(&ledger),
             runtime: runtime.clone(),
             pods: pods.clone(),
             pulls: pulls.clone(),
             metrics: act_metrics.clone(),
         }));
+        let (asked, questions) = mpsc::channel(QUESTIONS);
+        let about = local::About {
+            node: node.clone(),
+            started: Timestamp::now(),
+            health: health.clone(),
+            pulls: pulls.clone(),
+        };
+        let answering = local::Server::new(about, asked);
         let judging = async {
             match stop.run_until_cancelled(node::check(&client, &node, &health)).await {
                 Some(checked) => checked?,
@@ -130,17 +151,20 @@ impl Agent {
             }
             let judge = Judge::new(judge::Parts {
                 config: Arc::clone(&config),
+                policy,
                 ledger,
                 kept,
                 pods,
                 actor,
                 runtime: runtime.clone(),
                 pulls,
+                events,
                 health: health.clone(),
                 metrics,
                 act_metrics,
             });
-            judge.run(pods::watch(client, &node), calls, stop.clone()).await;
+            let inputs = judge::Inputs { calls, questions };
+            judge.run(pods::watch(client, &node), inputs, stop.clone()).await;
             Ok(())
         };
         // Both go on for as long as the judge does.
@@ -150,17 +174,20 @@ impl Agent {
             Err(broken) = serving => Err(AgentError::Serve(broken)),
             never = probe(&runtime, &config, &health) => match never {},
             never = listener.run(heard) => match never {},
+            never = answer(answering, &config.serve.socket, &health) => match never {},
         }
     }
 }
 
 fn announce(config: &Config, node: &str, kept: &Kept) {
+    let limit = config.limits.of_disposition(Disposition::Permanent);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         node,
-        mode = if config.mode == Mode::Enforce { "enforce" } else { "dry-run" },
-        max_attempts = config.limits.max_attempts,
-        min_elapsed = %format!("{:#}", config.limits.min_elapsed),
+        mode = config.mode.as_str(),
+        max_attempts = %limit.max_attempts,
+        min_elapsed = %format!("{:#}", limit.min_elapsed),
+        scopes = config.scopes.len(),
         method = config.act.method.as_str(),
         tallies = kept.tallies.len(),
         verdicts = kept.verdicts.len(),
@@ -177,6 +204,15 @@ fn ledger_condition(kept: &Kept) -> Condition {
         (None, 0) => Condition::Good("open".into()),
         (None, n) => Condition::Degraded(format!("{n} unreadable records were skipped")),
     }
+}
+
+/// Answers the command line for ever; the agent does without where that cannot be.
+async fn answer(server: local::Server, socket: &Path, health: &Health) -> Infallible {
+    health.set("api", Condition::Good(format!("answers at {}", socket.display())));
+    if let Err(error) = server.run(socket).await {
+        health.set("api", Condition::Degraded(error.to_string()));
+    }
+    std::future::pending().await
 }
 
 /// Keeps an eye on the runtime for ever.

@@ -1,6 +1,6 @@
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Attempts, Change, PullKey, Source, Stage, Tally};
+use super::{Attempts, Causes, Change, PullKey, Source, Stage, Tally};
 use crate::pods::Trouble;
 
 /// The kubelet sends one `PullImage` per matching credential, back to back; its own back-off is
@@ -45,6 +45,7 @@ impl Attempts {
                 first_attempt: ended,
                 last_attempt: ended,
                 trouble,
+                causes: Causes::default(),
                 // The status has not shown this attempt, so showing it is still a step.
                 stage: Stage::BackingOff,
                 image_was_present: None,

@@ -4,6 +4,7 @@
 //! counted, a file that cannot be opened as a database is set aside.
 
 use std::{
+    borrow::Borrow,
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
@@ -11,12 +12,15 @@ use std::{
 };
 
 use jiff::Timestamp;
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, Table,
+    TableDefinition,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use super::{PullKey, Tally};
-use crate::{act::VerdictRecord, pods::PodUid};
+use crate::{act::VerdictRecord, history::Episode, pods::PodUid};
 
 const FILE: &str = "ledger.redb";
 /// Layout of the records; a change needs a migration.
@@ -26,6 +30,10 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const TALLIES: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("tallies");
 /// Pod UID → verdict.
 const VERDICTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("verdicts");
+/// Number → episode that ended.
+const EPISODES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("episodes");
+/// What else a part of the agent keeps, under a name of its own.
+const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
 
 /// Why the ledger cannot be used.
 #[derive(Debug, Error)]
@@ -75,6 +83,10 @@ pub struct Kept {
     pub tallies: BTreeMap<PullKey, Tally>,
     /// Verdicts by pod.
     pub verdicts: BTreeMap<PodUid, VerdictRecord>,
+    /// Episodes that ended, by number.
+    pub episodes: BTreeMap<u64, Episode>,
+    /// What else was kept, by name.
+    pub state: BTreeMap<String, Vec<u8>>,
     /// Records that could not be read and were skipped.
     pub unreadable: usize,
     /// Where a file went that was no ledger.
@@ -88,12 +100,41 @@ pub struct Batch {
     pub tallies: BTreeMap<PullKey, Option<Tally>>,
     /// Verdicts by pod.
     pub verdicts: BTreeMap<PodUid, Option<VerdictRecord>>,
+    /// Episodes by number.
+    pub episodes: BTreeMap<u64, Option<Episode>>,
+    /// See [`Batch::set_state`].
+    state: BTreeMap<&'static str, Vec<u8>>,
+}
+
+impl Kept {
+    /// What a part of the agent kept under this name; its default if there is nothing, or nothing
+    /// that can be read.
+    pub fn state<T: Default + DeserializeOwned>(&mut self, name: &'static str) -> T {
+        let Some(bytes) = self.state.remove(name) else { return T::default() };
+        let kept = decode(&bytes, name);
+        self.unreadable += usize::from(kept.is_none());
+        kept.unwrap_or_default()
+    }
 }
 
 impl Batch {
+    /// Keeps something under a name of its own.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn set_state(
+        &mut self,
+        name: &'static str,
+        state: &impl Serialize,
+    ) -> Result<(), LedgerError> {
+        self.state.insert(name, encode(state)?);
+        Ok(())
+    }
+
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        self.tallies.is_empty() && self.verdicts.is_empty()
+        let Self { tallies, verdicts, episodes, state } = self;
+        tallies.is_empty() && verdicts.is_empty() && episodes.is_empty() && state.is_empty()
     }
 }
 
@@ -142,33 +183,31 @@ impl Ledger {
             }
             write.open_table(TALLIES).map_err(OpenError::damaged)?;
             write.open_table(VERDICTS).map_err(OpenError::damaged)?;
+            write.open_table(EPISODES).map_err(OpenError::damaged)?;
+            write.open_table(STATE).map_err(OpenError::damaged)?;
         }
         write.commit().map_err(OpenError::damaged)?;
 
         let mut kept = Kept::default();
         let read = database.begin_read().map_err(OpenError::damaged)?;
-        let tallies = read.open_table(TALLIES).map_err(OpenError::damaged)?;
-        for entry in tallies.iter().map_err(OpenError::damaged)? {
-            let (key, value) = entry.map_err(OpenError::damaged)?;
-            let (pod_uid, image) = key.value();
-            match decode(value.value(), pod_uid) {
-                Some(tally) => {
-                    let key = PullKey { pod_uid: pod_uid.into(), image: image.into() };
-                    kept.tallies.insert(key, tally);
-                }
-                None => kept.unreadable += 1,
+        let mut unreadable = 0;
+        rows(&read, TALLIES, |(pod_uid, image), value| match decode(value, pod_uid) {
+            Some(tally) => {
+                let key = PullKey { pod_uid: pod_uid.into(), image: image.into() };
+                kept.tallies.insert(key, tally);
             }
-        }
-        let verdicts = read.open_table(VERDICTS).map_err(OpenError::damaged)?;
-        for entry in verdicts.iter().map_err(OpenError::damaged)? {
-            let (key, value) = entry.map_err(OpenError::damaged)?;
-            match decode(value.value(), key.value()) {
-                Some(record) => {
-                    kept.verdicts.insert(key.value().into(), record);
-                }
-                None => kept.unreadable += 1,
-            }
-        }
+            None => unreadable += 1,
+        })?;
+        rows(&read, VERDICTS, |uid, value| match decode(value, uid) {
+            Some(record) => drop(kept.verdicts.insert(uid.into(), record)),
+            None => unreadable += 1,
+        })?;
+        rows(&read, EPISODES, |number, value| match decode(value, "an episode") {
+            Some(episode) => drop(kept.episodes.insert(number, episode)),
+            None => unreadable += 1,
+        })?;
+        rows(&read, STATE, |name, value| drop(kept.state.insert(name.into(), value.into())))?;
+        kept.unreadable = unreadable;
         Ok((Self { database }, kept))
     }
 
@@ -185,19 +224,19 @@ impl Ledger {
             let mut table = write.open_table(TALLIES).map_err(storage)?;
             for (key, tally) in &batch.tallies {
                 let key = (key.pod_uid.as_str(), key.image.as_str());
-                match tally {
-                    Some(tally) => drop(table.insert(key, &*encode(tally)?).map_err(storage)?),
-                    None => drop(table.remove(key).map_err(storage)?),
-                }
+                put(&mut table, key, tally.as_ref())?;
             }
             let mut table = write.open_table(VERDICTS).map_err(storage)?;
             for (uid, verdict) in &batch.verdicts {
-                match verdict {
-                    Some(verdict) => {
-                        drop(table.insert(uid.as_str(), &*encode(verdict)?).map_err(storage)?);
-                    }
-                    None => drop(table.remove(uid.as_str()).map_err(storage)?),
-                }
+                put(&mut table, uid.as_str(), verdict.as_ref())?;
+            }
+            let mut table = write.open_table(EPISODES).map_err(storage)?;
+            for (number, episode) in &batch.episodes {
+                put(&mut table, number, episode.as_ref())?;
+            }
+            let mut table = write.open_table(STATE).map_err(storage)?;
+            for (name, state) in &batch.state {
+                table.insert(*name, state.as_slice()).map_err(storage)?;
             }
         }
         write.commit().map_err(storage)
@@ -213,15 +252,40 @@ impl Ledger {
     }
 }
 
+/// Reads every row of a table.
+fn rows<K: redb::Key + 'static>(
+    read: &ReadTransaction,
+    table: TableDefinition<'_, K, &'static [u8]>,
+    mut each: impl FnMut(K::SelfType<'_>, &[u8]),
+) -> Result<(), OpenError> {
+    let table = read.open_table(table).map_err(OpenError::damaged)?;
+    for entry in table.iter().map_err(OpenError::damaged)? {
+        let (key, value) = entry.map_err(OpenError::damaged)?;
+        each(key.value(), value.value());
+    }
+    Ok(())
+}
+
+/// Stores a record, or deletes it.
+fn put<'k, K: redb::Key + 'static>(
+    table: &mut Table<'_, K, &'static [u8]>,
+    key: impl Borrow<K::SelfType<'k>>,
+    record: Option<&impl Serialize>,
+) -> Result<(), LedgerError> {
+    match record {
+        Some(record) => drop(table.insert(key, &*encode(record)?).map_err(storage)?),
+        None => drop(table.remove(key).map_err(storage)?),
+    }
+    Ok(())
+}
+
 fn encode(record: &impl Serialize) -> Result<Vec<u8>, LedgerError> {
     serde_json::to_vec(record).map_err(|error| storage(redb::Error::Io(error.into())))
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8], pod_uid: &str) -> Option<T> {
+fn decode<T: DeserializeOwned>(bytes: &[u8], of: &str) -> Option<T> {
     serde_json::from_slice(bytes)
-        .inspect_err(
-            |error| tracing::warn!(pod_uid, %error, "a ledger record is unreadable: skipped"),
-        )
+        .inspect_err(|error| tracing::warn!(of, %error, "a ledger record is unreadable: skipped"))
         .ok()
 }
 

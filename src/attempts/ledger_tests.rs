@@ -17,7 +17,7 @@ fn open(dir: &TempDir) -> (Ledger, Kept) {
 }
 
 fn batch(n: u32, tally: Option<Tally>) -> Batch {
-    Batch { tallies: [(key(n), tally)].into(), verdicts: BTreeMap::new() }
+    Batch { tallies: [(key(n), tally)].into(), ..Batch::default() }
 }
 
 #[test]
@@ -38,6 +38,23 @@ fn what_was_committed_is_there_after_a_restart() {
     assert_eq!(kept.tallies, [(key(1), tally(3))].into());
     assert_eq!(kept.verdicts, [("uid-1".to_owned(), verdict)].into());
     assert_eq!((kept.unreadable, kept.set_aside), (0, None));
+}
+
+#[test]
+fn parts_keep_what_they_like_under_their_names() {
+    let dir = TempDir::new().unwrap();
+    {
+        let (ledger, _) = open(&dir);
+        let mut batch = Batch::default();
+        batch.set_state("numbers", &vec![1, 2]).unwrap();
+        batch.set_state("words", &"one").unwrap();
+        ledger.commit(&batch).unwrap();
+    }
+    let (_, mut kept) = open(&dir);
+    assert_eq!(kept.state::<Vec<u8>>("numbers"), [1, 2]);
+    assert_eq!(kept.state::<u8>("words"), 0, "not what is expected under that name");
+    assert_eq!(kept.state::<u8>("nothing"), 0);
+    assert_eq!(kept.unreadable, 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! I/O is in [`ledger`].
 
 mod calls;
+mod causes;
 pub mod ledger;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,10 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use self::calls::Call;
+pub use self::{
+    calls::Call,
+    causes::{Causes, Judged},
+};
 use crate::pods::{ImageState, PodFacts, PodUid, Trouble};
 
 /// The kubelet's first and longest back-off, see `pkg/kubelet/kubelet.go` (`imageBackOffPeriod`,
@@ -43,6 +47,9 @@ pub struct Tally {
     pub last_attempt: Timestamp,
     /// The kubelet's reason and text of the last of them.
     pub trouble: Trouble,
+    /// What was found to be the causes of the attempts.
+    #[serde(default)]
+    pub causes: Causes,
     /// What the status showed last.
     pub stage: Stage,
     /// Whether the node had the image at the first attempt; unknown without an answer of the
@@ -82,6 +89,11 @@ impl Source {
 }
 
 impl Tally {
+    /// What the last attempt failed of.
+    pub fn cause(&self) -> Judged {
+        self.causes.last(self.attempts)
+    }
+
     /// From the first to the last attempt, in whole seconds.
     pub fn span(&self) -> SignedDuration {
         let span = self.last_attempt.duration_since(self.first_attempt);
@@ -153,6 +165,14 @@ impl Attempts {
         Some(Change::Moved(key.clone()))
     }
 
+    /// Notes what the last attempt failed of, or, said again, what it really failed of: the wire may
+    /// show an attempt before the status knows its text.
+    pub fn set_cause(&mut self, key: &PullKey, cause: Judged) -> Option<Change> {
+        let tally = self.tallies.get_mut(key)?;
+        tally.causes.set_last(tally.attempts, cause);
+        Some(Change::Moved(key.clone()))
+    }
+
     /// Takes in a version of a pod.
     pub fn observe(&mut self, pod: &PodFacts, now: Timestamp) -> Vec<Change> {
         let change = |(image, state): (&String, &ImageState)| {
@@ -212,6 +232,7 @@ impl Attempts {
                     first_attempt: now,
                     last_attempt: now,
                     trouble: trouble.clone(),
+                    causes: Causes::default(),
                     stage,
                     image_was_present: None,
                     source: Source::PodStatus,

@@ -12,6 +12,10 @@ use super::Mode;
 /// Compiled by build.rs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/capture.bpf.o"));
 
+/// The function in `bpf/capture.bpf.c` that hears a connection's end in mode fentry; the other mode's
+/// one program hears both.
+const CLOSED: &str = "unix_closed";
+
 /// Adapts the programs to the running kernel and makes their maps; nothing is attached yet.
 pub(super) fn prepare(btf: &Btf, ring_bytes: u32, memlock: bool) -> Result<Ebpf, String> {
     if memlock {
@@ -27,8 +31,15 @@ pub(super) fn prepare(btf: &Btf, ring_bytes: u32, memlock: bool) -> Result<Ebpf,
         .map_err(|error| crate::say(&error))
 }
 
-/// Loads and attaches the mode's program.
+/// Loads and attaches the mode's programs.
 pub(super) fn attach(ebpf: &mut Ebpf, mode: Mode, btf: &Btf) -> Result<(), String> {
+    if mode == Mode::Fentry
+        && let Some(Program::FEntry(program)) = ebpf.program_mut(CLOSED)
+        && let Err(error) = program.load("unix_release", btf).and_then(|()| program.attach())
+    {
+        // A pull whose connection broke then seems to go on until its pod's status says otherwise.
+        tracing::warn!(error = explain(&error), "the end of a connection will not be heard");
+    }
     let name = mode.program();
     let program = ebpf.program_mut(name).ok_or_else(|| format!("no program {name}"))?;
     let attached = match mode {
@@ -44,8 +55,11 @@ pub(super) fn attach(ebpf: &mut Ebpf, mode: Mode, btf: &Btf) -> Result<(), Strin
     attached.map_err(|error| explain(&error))
 }
 
-/// Takes the mode's program out again.
+/// Takes the mode's programs out again.
 pub(super) fn detach(ebpf: &mut Ebpf, mode: Mode) {
+    if let (Mode::Fentry, Some(Program::FEntry(program))) = (mode, ebpf.program_mut(CLOSED)) {
+        let _ = program.unload();
+    }
     // Unloading closes the links too. A program that never got in has nothing to unload.
     let _ = match (mode, ebpf.program_mut(mode.program())) {
         (Mode::Fentry, Some(Program::FExit(program))) => program.unload(),

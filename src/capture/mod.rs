@@ -1,7 +1,7 @@
 //! Listens to the container runtime's CRI socket from the kernel, without being in anybody's way.
 //!
-//! In: the runtime's endpoints. Out: a stream of [`Record`]s, the bytes of both directions of each
-//! connection. Touches the kernel (`bpf/`), the endpoints' folders (to notice a new socket) and, for
+//! In: the runtime's endpoints. Out: a stream of what is [`Heard`], the bytes of both directions of
+//! each connection and its end. Touches the kernel (`bpf/`), the endpoints' folders (to notice a new socket) and, for
 //! a moment, a socket of its own for a self-test. It needs CAP_BPF and CAP_PERFMON and nothing else.
 
 mod counters;
@@ -28,7 +28,7 @@ use crate::config;
 pub use counters::Counters;
 pub use filter::Match;
 pub use preflight::{Missing, Preflight};
-pub use record::{Direction, Record};
+pub use record::{Direction, Heard, Record};
 
 /// What to listen to, and how.
 #[derive(Debug, Clone)]
@@ -78,7 +78,7 @@ impl Mode {
         }
     }
 
-    /// The function in `bpf/capture.bpf.c`.
+    /// The function in `bpf/capture.bpf.c` that hears what is sent.
     fn program(self) -> &'static str {
         match self {
             Self::Fentry => "unix_sent",
@@ -195,11 +195,11 @@ impl Capture {
         Ok(())
     }
 
-    /// The next bytes. Losing the future loses no record.
+    /// What happens next. Losing the future loses nothing.
     ///
     /// # Errors
     /// When the ring buffer can no longer be waited for.
-    pub async fn next(&mut self) -> io::Result<Record> {
+    pub async fn next(&mut self) -> io::Result<Heard> {
         loop {
             let Self { ring, watch, filter, endpoints, .. } = self;
             tokio::select! {
@@ -209,13 +209,13 @@ impl Capture {
                     Ok(false) => {}
                     Err(error) => tracing::warn!(error = %crate::say(&error), "the socket filter"),
                 },
-                record = pop(ring) => return record,
+                heard = pop(ring) => return heard,
             }
         }
     }
 
-    /// The next bytes, whatever happens to the endpoints meanwhile.
-    async fn heard(&mut self) -> io::Result<Record> {
+    /// What happens next, whatever happens to the endpoints meanwhile.
+    async fn heard(&mut self) -> io::Result<Heard> {
         pop(&mut self.ring).await
     }
 
@@ -225,11 +225,11 @@ impl Capture {
     }
 
     /// What was heard and is not yet taken, without waiting.
-    pub fn left(&mut self) -> Option<Record> {
+    pub fn left(&mut self) -> Option<Heard> {
         let ring = self.ring.get_mut();
         loop {
-            if let Some(record) = Record::parse(&ring.next()?) {
-                return Some(record);
+            if let Some(heard) = Heard::parse(&ring.next()?) {
+                return Some(heard);
             }
         }
     }
@@ -258,12 +258,12 @@ impl Capture {
     }
 }
 
-async fn pop(ring: &mut AsyncFd<RingBuf<MapData>>) -> io::Result<Record> {
+async fn pop(ring: &mut AsyncFd<RingBuf<MapData>>) -> io::Result<Heard> {
     loop {
         let mut guard = ring.readable_mut().await?;
         while let Some(bytes) = guard.get_inner_mut().next() {
-            if let Some(record) = Record::parse(&bytes) {
-                return Ok(record);
+            if let Some(heard) = Heard::parse(&bytes) {
+                return Ok(heard);
             }
         }
         guard.clear_ready();

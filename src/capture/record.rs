@@ -23,6 +23,20 @@ impl From<Direction> for wire::Direction {
     }
 }
 
+/// Something that happened on a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// One end sent something.
+    Sent(Record),
+    /// One end is closed, so the connection is over. May be told more than once.
+    Closed {
+        /// The connection.
+        connection: u64,
+        /// Monotonic time, in microseconds.
+        t_us: u64,
+    },
+}
+
 /// Bytes that one end of a connection sent, in the order of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -40,7 +54,7 @@ pub struct Record {
     pub data: Vec<u8>,
 }
 
-impl Record {
+impl Heard {
     /// Reads a ring-buffer record; `None` when it is none of ours.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let (header, data) = bytes.split_at_checked(HEADER)?;
@@ -55,13 +69,11 @@ impl Record {
             _ => return None,
         };
         let data = data.get(..usize::try_from(length).ok()?)?.to_vec();
-        Some(Self {
-            connection: word(0)?,
-            direction,
-            offset: word(16)?,
-            t_us: word(8)? / 1000,
-            data,
-        })
+        let (connection, t_us) = (word(0)?, word(8)? / 1000);
+        if data.is_empty() {
+            return Some(Self::Closed { connection, t_us });
+        }
+        Some(Self::Sent(Record { connection, direction, offset: word(16)?, t_us, data }))
     }
 }
 
@@ -78,13 +90,19 @@ mod tests {
         bytes.extend(3_u32.to_ne_bytes());
         bytes.extend([1, 0, 0, 0]);
         bytes.extend(*b"abc");
-        let record = Record::parse(&bytes).unwrap();
-        let expected = (7, Direction::ToClient, 5, 2, b"abc".to_vec());
-        let Record { connection, direction, offset, t_us, data } = record;
-        assert_eq!((connection, direction, offset, t_us, data), expected);
-        assert_eq!(Record::parse(&bytes[..34]), None, "shorter than it says");
-        assert_eq!(Record::parse(&bytes[..31]), None);
+        let expected = Record {
+            connection: 7,
+            direction: Direction::ToClient,
+            offset: 5,
+            t_us: 2,
+            data: b"abc".to_vec(),
+        };
+        assert_eq!(Heard::parse(&bytes), Some(Heard::Sent(expected)));
+        assert_eq!(Heard::parse(&bytes[..34]), None, "shorter than it says");
+        assert_eq!(Heard::parse(&bytes[..31]), None);
+        bytes[24] = 0;
+        assert_eq!(Heard::parse(&bytes), Some(Heard::Closed { connection: 7, t_us: 2 }));
         bytes[28] = 2;
-        assert_eq!(Record::parse(&bytes), None, "an unknown direction");
+        assert_eq!(Heard::parse(&bytes), None, "an unknown direction");
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use super::{Capture, Direction};
+use super::{Capture, Direction, Heard};
 
 /// The bytes pass in microseconds; a node under load may need much longer to run us.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -25,8 +25,9 @@ pub(super) async fn run(capture: &mut Capture, scratch: &[PathBuf]) -> Result<()
     let hearing = async {
         let mut heard = Vec::new();
         while heard.len() < 2 {
-            let record = capture.heard().await.map_err(|error| error.to_string())?;
-            heard.push((record.direction, record.offset, record.data));
+            if let Heard::Sent(record) = capture.heard().await.map_err(|error| error.to_string())? {
+                heard.push((record.direction, record.offset, record.data));
+            }
         }
         Ok::<_, String>(heard)
     };

@@ -86,7 +86,7 @@ pub enum Class {
     KubeletQps,
     /// The node's disk is full.
     NoSpace,
-    /// The container runtime did not answer.
+    /// The container runtime did not answer, or the node below it is broken.
     RuntimeDown,
 }
 

@@ -5,20 +5,18 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, de::Error};
 
-pub(super) fn attempts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+pub(super) fn at_least_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     match u32::deserialize(deserializer)? {
-        0 => Err(D::Error::custom(
-            "0 would fail every pod at once; use 1 or more (to fail none, set mode = \"dry-run\")",
-        )),
-        attempts => Ok(attempts),
+        0 => Err(D::Error::custom("0 would allow nothing at all; use 1 or more")),
+        number => Ok(number),
     }
 }
 
 /// Up to a day.
-pub(super) fn duration<'de, D: Deserializer<'de>>(
+pub(super) fn some_duration<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<SignedDuration, D::Error> {
-    within(deserializer, SignedDuration::ZERO)
+) -> Result<Option<SignedDuration>, D::Error> {
+    within(deserializer, SignedDuration::ZERO).map(Some)
 }
 
 /// A second to a day.

@@ -49,5 +49,8 @@ pub fn parse(text: &str) -> Result<Config, String> {
 }
 
 #[cfg(test)]
+#[path = "policy_tests.rs"]
+mod policy_tests;
+#[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

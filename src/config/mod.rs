@@ -4,7 +4,13 @@
 
 mod checks;
 mod endpoint;
+mod guards;
+mod limits;
 mod load;
+mod pattern;
+mod rules;
+mod scopes;
+mod selector;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -12,7 +18,13 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 pub use endpoint::Endpoint;
+pub use guards::{Annotations, Bounds, Breaker, Caps};
+pub use limits::{InForce, Limit, Limits, MIN_ELAPSED, MaxAttempts};
 pub use load::{ConfigError, load, parse};
+pub use pattern::Pattern;
+pub use rules::{Expression, Registry, Rule};
+pub use scopes::{Action, RestartPolicy, Scope};
+pub use selector::LabelSelector;
 
 /// Where the configuration is looked for unless the command line names another file.
 pub const DEFAULT_PATH: &str = "/etc/pullfuse/config.toml";
@@ -27,6 +39,15 @@ pub struct Config {
     pub runtime: Runtime,
     /// How much a pod's image may fail before the pod is ended.
     pub limits: Limits,
+    /// Pods that are treated differently; the first that fits is the pod's.
+    #[serde(deserialize_with = "scopes::unique")]
+    pub scopes: Vec<Scope>,
+    /// What pods may ask for themselves.
+    pub annotations: Annotations,
+    /// How many pods may be ended in a short time.
+    pub caps: Caps,
+    /// What counts as an outage of a registry.
+    pub breaker: Breaker,
     /// How a verdict is carried out.
     pub act: Act,
     /// Where metrics and health are served.
@@ -35,10 +56,12 @@ pub struct Config {
     pub ledger: Ledger,
     /// What is logged.
     pub log: Log,
+    /// What errors mean, in the user's own words.
+    pub rules: Vec<Rule>,
 }
 
 /// Whether verdicts are carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Pods are failed.
@@ -48,14 +71,37 @@ pub enum Mode {
     DryRun,
 }
 
+impl Mode {
+    /// The name as the configuration spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::DryRun => "dry-run",
+        }
+    }
+}
+
 /// `[runtime]`: the container runtime of this node.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Runtime {
     /// The CRI socket; `auto` tries the usual places of containerd and CRI-O.
     pub endpoint: Endpoint,
     /// How pulls are observed on the CRI socket.
     pub capture: Capture,
+    /// A pull that goes on for this long while other pods wait for theirs is reported.
+    #[serde(deserialize_with = "checks::window")]
+    pub holdup_after: SignedDuration,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            endpoint: Endpoint::default(),
+            capture: Capture::default(),
+            holdup_after: SignedDuration::from_mins(1),
+        }
+    }
 }
 
 /// How pulls are observed on the CRI socket.
@@ -71,24 +117,6 @@ pub enum Capture {
     Tracepoint,
     /// Not at all: attempts come from pod status.
     Off,
-}
-
-/// `[limits]`: all must be reached before a pod is ended.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Counted attempts since the last success of the image in this pod; at least 1.
-    #[serde(deserialize_with = "checks::attempts")]
-    pub max_attempts: u32,
-    /// Time since the first of those attempts.
-    #[serde(deserialize_with = "checks::duration")]
-    pub min_elapsed: SignedDuration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_attempts: 5, min_elapsed: SignedDuration::from_mins(1) }
-    }
 }
 
 /// `[act]`: how a verdict is carried out.
@@ -144,11 +172,17 @@ impl Method {
 pub struct Serve {
     /// Address of `/metrics`, `/healthz` and `/readyz`.
     pub address: SocketAddr,
+    /// Unix socket where the command line asks the agent; its folder is created when missing.
+    #[serde(deserialize_with = "checks::absolute")]
+    pub socket: PathBuf,
 }
 
 impl Default for Serve {
     fn default() -> Self {
-        Self { address: SocketAddr::from(([0, 0, 0, 0], 9460)) }
+        Self {
+            address: SocketAddr::from(([0, 0, 0, 0], 9460)),
+            socket: PathBuf::from(crate::local::DEFAULT_SOCKET),
+        }
     }
 }
 

@@ -69,6 +69,28 @@ impl ImageState {
     }
 }
 
+/// Whether the pod's sandbox stands and nothing of it runs yet or has failed. Reasons as in the
+/// kubelet's `kubelet_pods.go` (`ContainerCreating`, `PodInitializing`).
+pub(super) fn waits(pod: &Pod) -> bool {
+    let Some(status) = &pod.status else { return false };
+    // Since Kubernetes 1.29; without a sandbox no image is asked for.
+    let no_sandbox = (status.conditions.iter().flatten())
+        .any(|c| c.type_ == "PodReadyToStartContainers" && c.status != "True");
+    let mut containers = (status.init_container_statuses.iter().flatten())
+        .chain(status.container_statuses.iter().flatten())
+        .peekable();
+    let waits = |container: &ContainerStatus| {
+        let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+        let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+        matches!(reason, Some("ContainerCreating" | "PodInitializing"))
+    };
+    status.phase.as_deref() == Some("Pending")
+        && !no_sandbox
+        && pod.metadata.deletion_timestamp.is_none()
+        && containers.peek().is_some()
+        && containers.all(waits)
+}
+
 /// What the status says about each image of the pod. Ephemeral containers are left out: they are
 /// for debugging and never a reason to end a pod.
 pub(super) fn read(pod: &Pod) -> BTreeMap<String, ImageState> {

@@ -3,6 +3,7 @@
 //! In: a watch of `spec.nodeName`. Out: [`PodFacts`], the few fields that counting and judging
 //! need, and what each pod's status says about its images. Only [`watch`] does I/O.
 
+mod asked;
 mod images;
 mod store;
 mod watch;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
 
+pub use asked::{Asked, MAX_ATTEMPTS_ANNOTATION, MODE_ANNOTATION};
 pub(crate) use images::clean;
 pub use images::{ImageState, Trouble};
 pub use store::Pods;
@@ -18,6 +20,13 @@ pub use watch::{PodEvent, watch};
 
 /// A pod's UID; unlike its name never used again.
 pub type PodUid = String;
+
+/// Labels by key.
+pub type Labels = BTreeMap<String, String>;
+
+/// More labels than any pod has for a purpose. The API server bounds each of them but not their
+/// number, and pods of strangers must not fill the memory.
+const MOST_LABELS: usize = 128;
 
 /// What pullfuse keeps of a pod.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,12 +45,21 @@ pub struct PodFacts {
     pub restart_policy: String,
     /// `spec.priorityClassName`; empty when not set.
     pub priority_class: String,
+    /// `metadata.labels`; `None` when there are too many to look at.
+    pub labels: Option<Labels>,
+    /// Kind of the controller that owns it; `None` for a bare pod.
+    pub owner: Option<String>,
+    /// What it asks for itself.
+    pub asked: Asked,
     /// Whether the pod mirrors a static pod, which only a file on the node controls.
     pub mirror: bool,
     /// Whether `metadata.deletionTimestamp` is set.
     pub deleting: bool,
     /// Whether the pod carries a verdict of pullfuse.
     pub judged: bool,
+    /// Whether it waits to be started and the status names no failure: it may be waiting for its
+    /// turn to pull.
+    pub waits: bool,
     /// Each image that the status says something about.
     pub images: BTreeMap<String, ImageState>,
 }
@@ -62,10 +80,19 @@ impl PodFacts {
             // The API server's default.
             restart_policy: spec.restart_policy.clone().unwrap_or_else(|| "Always".into()),
             priority_class: spec.priority_class_name.clone().unwrap_or_default(),
+            labels: match &meta.labels {
+                Some(labels) if labels.len() > MOST_LABELS => None,
+                labels => Some(labels.clone().unwrap_or_default()),
+            },
+            owner: (meta.owner_references.iter().flatten())
+                .find(|owner| owner.controller == Some(true))
+                .map(|owner| owner.kind.clone()),
+            asked: Asked::read(meta),
             // Set by the kubelet, see ConfigMirrorAnnotationKey in its pod types.
             mirror: annotated("kubernetes.io/config.mirror"),
             deleting: meta.deletion_timestamp.is_some(),
             judged: annotated(crate::act::VERDICT_ANNOTATION),
+            waits: images::waits(pod),
             images: images::read(pod),
         })
     }
@@ -75,3 +102,7 @@ impl PodFacts {
         format!("{}/{}", self.namespace, self.name)
     }
 }
+
+#[cfg(test)]
+#[path = "facts_tests.rs"]
+mod tests;

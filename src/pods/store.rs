@@ -64,6 +64,11 @@ impl Pods {
         self.pods.borrow().get(uid).cloned()
     }
 
+    /// How many pods are so.
+    pub fn count(&self, so: impl Fn(&PodFacts) -> bool) -> usize {
+        self.pods.borrow().values().filter(|pod| so(pod)).count()
+    }
+
     /// Waits until a pod has been Failed, or gone, for `this_long`; false as soon as it leaves
     /// that phase, or when the watch does not show it at all.
     pub async fn stays_failed(&self, uid: &str, this_long: Duration) -> bool {

@@ -13,7 +13,7 @@ pub enum PodEvent {
     /// Everything there is; pods not in it are gone.
     All(Vec<PodFacts>),
     /// A pod is new or changed.
-    Changed(PodFacts),
+    Changed(Box<PodFacts>),
     /// A pod is gone.
     Gone(PodUid),
     /// The API server could not be reached or refused; the watch goes on by itself.
@@ -45,7 +45,7 @@ fn translate(event: watcher::Event<Pod>, listed: &mut Option<Vec<PodFacts>>) -> 
             None
         }
         watcher::Event::InitDone => Some(PodEvent::All(listed.take().unwrap_or_default())),
-        watcher::Event::Apply(pod) => PodFacts::read(&pod).map(PodEvent::Changed),
+        watcher::Event::Apply(pod) => PodFacts::read(&pod).map(Box::new).map(PodEvent::Changed),
         watcher::Event::Delete(pod) => pod.metadata.uid.map(PodEvent::Gone),
     }
 }

@@ -12,7 +12,7 @@ use std::{future::Future, io, path::PathBuf};
 use thiserror::Error;
 
 use self::file::Recording;
-use crate::capture::{Capture, CaptureError, Counters, Options};
+use crate::capture::{Capture, CaptureError, Counters, Heard, Options};
 
 pub use blank::Blanker;
 
@@ -50,24 +50,26 @@ pub async fn record(
     eprintln!("pullfuse: listening ({}); Ctrl-C ends", capture.mode().as_str());
     let mut blanker = Blanker::default();
     let mut written = 0;
-    let mut write = |mut record| {
+    let mut write = |heard| {
+        // The format has no word for a connection's end; the next one has a number of its own.
+        let Heard::Sent(mut record) = heard else { return Ok(()) };
         blanker.blank(&mut record);
         written += 1;
         recording.write(record).map_err(failed)
     };
     tokio::pin!(end);
     loop {
-        let record = tokio::select! {
+        let heard = tokio::select! {
             biased;
             () = &mut end => break,
-            record = capture.next() => record.map_err(RecordError::Broken)?,
+            heard = capture.next() => heard.map_err(RecordError::Broken)?,
         };
-        write(record)?;
+        write(heard)?;
     }
     // What was said before the end belongs to the recording, however busy the node is.
     capture.stop();
-    while let Some(record) = capture.left() {
-        write(record)?;
+    while let Some(heard) = capture.left() {
+        write(heard)?;
     }
     recording.finish().map_err(failed)?;
     Ok((written, capture.counters()))

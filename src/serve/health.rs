@@ -89,6 +89,12 @@ impl Health {
         !self.lock().parts.values().any(|c| matches!(c, Condition::Starting(_)))
     }
 
+    /// Each part and how it is doing.
+    pub fn parts(&self) -> Vec<(&'static str, Condition)> {
+        let state = self.lock();
+        state.parts.iter().map(|(part, condition)| (*part, condition.clone())).collect()
+    }
+
     /// A line per part.
     pub fn report(&self) -> String {
         let mut report = String::new();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
 use libtest_mimic::Trial;
-use pullfuse::capture::{Capture, Direction, Options, Record};
+use pullfuse::capture::{Capture, Direction, Heard, Options, Record};
 use pullfuse_rig::{CONTAINERD_SOCKET, Containerd, Options as RigOptions, Signal};
 use serde_json::json;
 use tokio::time::timeout;
@@ -41,7 +41,7 @@ async fn hear(capture: &mut Capture, words: &[&str]) -> anyhow::Result<Vec<Recor
     let mut heard = Vec::new();
     let hearing = async {
         loop {
-            let record = capture.next().await?;
+            let Heard::Sent(record) = capture.next().await? else { continue };
             let connection = record.connection;
             let is_request = record.direction == Direction::ToServer;
             heard.push(record);

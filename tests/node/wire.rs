@@ -23,7 +23,9 @@ pub fn trials() -> Vec<Trial> {
                 calls_equal_the_kubelets_own_count(containerd)
             })
         })
-        .into()
+        .into_iter()
+        .chain([scenario("wire::a_pull_that_holds_up_the_node_is_reported", a_pull_that_hangs)])
+        .collect()
 }
 
 /// Calls that ended, and those of them that failed.
@@ -143,4 +145,58 @@ async fn calls_equal_the_kubelets_own_count(containerd: Containerd) -> anyhow::R
         assert!(!text.windows(13).any(|window| window == b"MARKER-SECRET"), "a password leaked");
     }
     Ok(())
+}
+
+async fn a_pull_that_hangs() -> anyhow::Result<()> {
+    let mut agent = AgentOptions::attempts(99, "1h").listening();
+    agent.runtime.push_str("\nholdup_after = \"3s\"");
+    let node = Node::start(Options::default(), Some(agent.clone())).await?;
+    let slow = FakeRegistry::serve(node.rig.listen(LOCKED)?)?;
+    slow.set_default(Answer::Hang);
+    node.rig.namespace(NAMESPACE).await?;
+    let image = |image: &str| json!({ "containers": [{ "name": "c", "image": image }] });
+    let hangs = image(&slow.image("team/app:1"));
+    node.rig.apply(&missing_pod(NAMESPACE, "hangs", hangs)).await?;
+    until_metric(&node, &agent, "pullfuse_pulls_in_flight", 1.0).await?;
+    assert!(node.metric(&agent, "pullfuse_held_up_pods").await? == 0.0, "nobody waits for it");
+    node.rig.apply(&missing_pod(NAMESPACE, "waits", image(FINE_IMAGE))).await?;
+
+    let held_up = |_, report: &str| report.contains("pulls: degraded");
+    let report = node.until_readyz(&agent, held_up).await?;
+    assert!(report.contains("wire/hangs") && report.contains("holds up 1 other pod"), "{report}");
+    until_metric(&node, &agent, "pullfuse_held_up_pods", 1.0).await?;
+    assert!(node.metric(&agent, "pullfuse_oldest_pull_age_seconds").await? >= 3.0);
+    let events = node.rig.events(NAMESPACE, "hangs").await?;
+    let told = events.iter().filter(|e| e.reason.as_deref() == Some("PullHoldsUpNode"));
+    assert_eq!(told.count(), 1, "{events:?}");
+    let status = node.ask(&agent, &["status"]).await?;
+    assert!(status.contains("holds up 1 other pod"), "{status}");
+    let going_on = status.lines().any(|line| line.contains("team/app:1") && line.contains("wire/"));
+    assert!(going_on, "{status}");
+
+    slow.set_default(Answer::NotFound);
+    node.wait_pod(NAMESPACE, "waits", "it runs", |pod| phase(pod) == "Running").await?;
+    node.until_readyz(&agent, |_, report| report.contains("pulls: ok")).await?;
+
+    // A runtime that dies takes its pulls with it.
+    slow.set_default(Answer::Hang);
+    until_metric(&node, &agent, "pullfuse_pulls_in_flight", 1.0).await?;
+    node.rig.restart("containerd").await?;
+    until_metric(&node, &agent, "pullfuse_pull_calls_total{result=\"transport\"}", 1.0).await
+}
+
+async fn until_metric(
+    node: &Node,
+    agent: &AgentOptions,
+    series: &str,
+    value: f64,
+) -> anyhow::Result<()> {
+    let reaching = async {
+        while node.metric(agent, series).await? != value {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+        anyhow::Ok(())
+    };
+    let reached = tokio::time::timeout(LONG, reaching).await;
+    reached.map_err(|_| anyhow::anyhow!("{series} never was {value}"))?
 }

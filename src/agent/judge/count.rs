@@ -4,16 +4,23 @@ use std::sync::Arc;
 
 use super::{Done, Judge};
 use crate::{
-    attempts::{Change, PullKey, ledger::Batch},
+    attempts::{Change, Judged, PullKey, ledger::Batch},
+    classify::{Class, Disposition},
     pods::PodUid,
     serve::Condition,
 };
+
+/// Every cause, until errors are classified: as lasting as a missing image.
+const UNCLASSIFIED: Judged = Judged { class: Class::Unknown, disposition: Disposition::Permanent };
 
 impl Judge {
     /// Stores, logs and counts changes. They are stored before anything is done about them.
     pub(super) async fn absorb(&mut self, changes: Vec<Change>) {
         for change in changes {
             let key = change.key();
+            if matches!(change, Change::Counted(_)) {
+                self.attempts.set_cause(key, UNCLASSIFIED);
+            }
             let tally = self.attempts.get(key);
             self.unsaved.tallies.insert(key.clone(), tally.cloned());
             match (&change, tally) {

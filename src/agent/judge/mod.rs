@@ -1,7 +1,9 @@
 //! The agent's loop: pods change, attempts are counted and stored, and verdicts begin.
 
+mod answer;
 mod count;
 mod early;
+mod holdup;
 mod verdicts;
 
 use std::{
@@ -26,7 +28,10 @@ use crate::{
         ledger::{Batch, Kept, Ledger},
     },
     config::Config,
+    events::Events,
+    local::Question,
     pods::{PodEvent, PodFacts, PodUid, Pods},
+    policy::Policy,
     pulls::Pulls,
     runtime::Runtime,
     serve::{Condition, Health},
@@ -41,15 +46,23 @@ const QUIET: Duration = Duration::from_secs(90);
 /// What the judge works with.
 pub(super) struct Parts {
     pub(super) config: Arc<Config>,
+    pub(super) policy: Arc<Policy>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) kept: Kept,
     pub(super) pods: Pods,
     pub(super) actor: Arc<Actor>,
     pub(super) runtime: Runtime,
     pub(super) pulls: Pulls,
+    pub(super) events: Events,
     pub(super) health: Health,
     pub(super) metrics: Metrics,
     pub(super) act_metrics: act::Metrics,
+}
+
+/// What the judge hears beside the watch of pods.
+pub(super) struct Inputs {
+    pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) questions: mpsc::Receiver<Question>,
 }
 
 /// The loop's state.
@@ -69,6 +82,8 @@ pub(super) struct Judge {
     troubled_at: Option<Instant>,
     /// Calls for pods that the watch has not shown yet.
     early: Early,
+    /// The pull that people were last told holds up the node, by pod and start.
+    told_of: Option<(PodUid, u64)>,
     tasks: JoinSet<Done>,
 }
 
@@ -76,6 +91,7 @@ pub(super) struct Judge {
 enum Done {
     Verdict(PodUid, Outcome),
     Presence(PullKey, Option<bool>),
+    Told,
 }
 
 impl Judge {
@@ -91,6 +107,7 @@ impl Judge {
             save_failed: false,
             troubled_at: None,
             early: Early::default(),
+            told_of: None,
             tasks: JoinSet::new(),
         }
     }
@@ -99,7 +116,7 @@ impl Judge {
     pub(super) async fn run(
         mut self,
         events: impl Stream<Item = PodEvent>,
-        mut calls: mpsc::Receiver<Call>,
+        mut inputs: Inputs,
         stop: CancellationToken,
     ) {
         let mut events = pin!(events);
@@ -108,7 +125,8 @@ impl Judge {
             let sleep = self.until_next_turn(Timestamp::now());
             tokio::select! {
                 Some(event) = events.next() => self.on_event(event).await,
-                Some(call) = calls.recv() => self.on_call(call).await,
+                Some(call) = inputs.calls.recv() => self.on_call(call).await,
+                Some(question) = inputs.questions.recv() => self.answer(question),
                 Some(done) = self.tasks.join_next() => match done {
                     Ok(done) => self.on_done(done).await,
                     Err(error) => tracing::error!(%error, "a task of the agent broke: a bug"),
@@ -132,7 +150,7 @@ impl Judge {
             PodEvent::All(pods) => self.on_all(pods).await,
             PodEvent::Changed(pod) => {
                 self.watch_works();
-                self.parts.pods.insert(pod.clone());
+                self.parts.pods.insert(PodFacts::clone(&pod));
                 let changes = self.attempts.observe(&pod, Timestamp::now());
                 self.absorb(changes).await;
                 self.take_early(&pod.uid).await;
@@ -203,6 +221,7 @@ impl Judge {
                 self.judge(&pod).await;
             }
         }
+        self.look_for_holdup();
         self.save().await;
     }
 }

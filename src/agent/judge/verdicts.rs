@@ -8,9 +8,8 @@ use super::{Done, Judge};
 use crate::{
     act::{Outcome, VerdictRecord, VerdictStage},
     attempts::PullKey,
-    config::Mode,
     pods::{PodFacts, PodUid},
-    policy::{self, Decision},
+    policy::Decision,
 };
 
 impl Judge {
@@ -35,19 +34,20 @@ impl Judge {
             return;
         }
         let now = Timestamp::now();
-        let config = Arc::clone(&self.parts.config);
         for image in pod.images.keys() {
             let key = PullKey { pod_uid: pod.uid.clone(), image: image.clone() };
             let Some(tally) = self.attempts.get(&key) else { continue };
-            match policy::decide(pod, image, tally, &config.limits, now) {
+            let ruling = self.parts.policy.judge(pod, image, tally, now);
+            match ruling.decision {
                 Decision::Fail => {
-                    let record = VerdictRecord::new(key, tally.clone(), now, config.act.method);
-                    return self.begin(record, pod).await;
+                    let method = self.parts.config.act.method;
+                    let record = VerdictRecord::new(key, tally.clone(), now, method);
+                    return self.begin(record, pod, ruling.dry_run).await;
                 }
                 Decision::Wait(until) => {
                     self.waiting.insert(key, until);
                 }
-                Decision::Leave(because) => {
+                Decision::Leave(because) | Decision::Report(because) => {
                     tracing::debug!(
                         pod = pod.full_name(),
                         image,
@@ -61,8 +61,8 @@ impl Judge {
         }
     }
 
-    async fn begin(&mut self, mut record: VerdictRecord, pod: &PodFacts) {
-        let enforce = self.parts.config.mode == Mode::Enforce;
+    async fn begin(&mut self, mut record: VerdictRecord, pod: &PodFacts, dry_run: bool) {
+        let enforce = !dry_run;
         if !enforce {
             record.stage = VerdictStage::DryRun;
             self.parts.act_metrics.verdict("dry_run");
@@ -93,6 +93,7 @@ impl Judge {
 
     pub(super) async fn on_done(&mut self, done: Done) {
         match done {
+            Done::Told => {}
             Done::Presence(key, present) => {
                 let change = present.and_then(|p| self.attempts.set_image_was_present(&key, p));
                 self.absorb(change.into_iter().collect()).await;

@@ -4,7 +4,8 @@
  * One program runs after each send and looks at what was really sent, so nothing has to be
  * remembered between a send's begin and its end: `unix_sent` after the kernel's own
  * unix_stream_sendmsg(), or, where the kernel refuses that, `syscall_done` after every system call.
- * Whatever cannot be copied still advances the stream's offset: user space sees the gap.
+ * Whatever cannot be copied still advances the stream's offset: user space sees the gap. The end of
+ * a connection is told by a record without bytes.
  */
 #include "kernel.h"
 
@@ -18,6 +19,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define TS_COMPAT 2
+#define RCV_SHUTDOWN 1
+#define ECONNRESET 104
 
 /* What user space reads; src/capture/record.rs knows the same layout. */
 struct header { u64 connection, time_ns, offset; u32 length; u8 direction; u8 unused[3]; };
@@ -40,6 +43,8 @@ struct { __uint(type, HASH); __uint(max_entries, 32); __type(key, struct path_ke
  * the creation time in `id` tell a new socket from an old one. */
 struct connection { u64 client, id, sent[2]; };
 struct { __uint(type, LRU_HASH); __uint(max_entries, 4096); __type(key, u64); __type(value, struct connection); } CONNECTIONS SEC(".maps");
+/* The client's number by the server's, for those that were heard by system calls. */
+struct { __uint(type, LRU_HASH); __uint(max_entries, 4096); __type(key, u64); __type(value, u64); } SERVERS SEC(".maps");
 /* Connections that user space does not want any more, by `id`. */
 struct { __uint(type, LRU_HASH); __uint(max_entries, 4096); __type(key, u64); __type(value, u8); } MUTED SEC(".maps");
 
@@ -104,13 +109,26 @@ INLINE int wanted(struct unix_sock *sk, struct filter *filter)
 	return 0;
 }
 
+/* The number of the file behind an end of a connection; 0 when it is closed. */
+INLINE u64 number_of(struct sock *sk)
+{
+	struct socket *socket = GET(sk, sk_socket);
+	struct file *file = GET(socket, file);
+	struct inode *inode = GET(file, f_inode);
+	return GET(inode, i_ino);
+}
+
+/* The connection's state, if it was heard before. */
+INLINE struct connection *known_connection(struct sock *client, u64 number)
+{
+	struct connection *known = lookup(&CONNECTIONS, &number);
+	return known && known->client == (u64)client ? known : 0;
+}
+
 /* The connection's state, made when it is first heard; 0 when the client's end is already closed. */
 INLINE struct connection *connection_of(struct sock *client)
 {
-	struct socket *socket = GET(client, sk_socket);
-	struct file *file = GET(socket, file);
-	struct inode *inode = GET(file, f_inode);
-	u64 number = GET(inode, i_ino);
+	u64 number = number_of(client);
 	if (!number)
 		return 0;
 	struct connection *known = lookup(&CONNECTIONS, &number);
@@ -180,39 +198,67 @@ INLINE void copy(struct scratch *s, u64 offset)
 	count(TRUNCATED);
 }
 
-/* Whether this end's sends are to be heard; if so the scratch has connection, direction and time. */
-INLINE struct scratch *heard(struct sock *sk, u64 sent, u64 *offset)
+/* The client's end, if one of the ends is the runtime's; `direction` is that of what `sk` sends. */
+INLINE struct sock *client_of(struct sock *sk, struct sock *peer, u8 *direction)
 {
 	u32 zero = 0;
 	struct filter *filter = lookup(&FILTER, &zero);
-	struct sock *peer = GET((struct unix_sock *)sk, peer);
 	if (!filter || !peer)
 		return 0;
-	u8 direction;
+	*direction = TO_SERVER;
 	if (wanted((struct unix_sock *)peer, filter))
-		direction = TO_SERVER;
-	else if (wanted((struct unix_sock *)sk, filter))
-		direction = TO_CLIENT;
-	else
-		return 0;
-	struct connection *connection = connection_of(direction == TO_SERVER ? sk : peer);
-	if (!connection)
-		return 0;
+		return sk;
+	*direction = TO_CLIENT;
+	return wanted((struct unix_sock *)sk, filter) ? peer : 0;
+}
+
+/* The scratch with a header for this connection; 0 if nobody wants to hear it. */
+INLINE struct scratch *header_for(struct connection *connection, u8 direction)
+{
+	u32 zero = 0;
 	u64 id = connection->id;
 	if (lookup(&MUTED, &id))
 		return 0;
 	struct scratch *s = lookup(&SCRATCH, &zero);
 	if (!s)
 		return 0;
+	s->header.connection = id;
+	s->header.direction = direction;
+	s->header.time_ns = monotonic_ns();
+	return s;
+}
+
+/* Whether this end's sends are to be heard; if so the scratch has connection, direction and time. */
+INLINE struct scratch *heard(struct sock *sk, u64 sent, u64 *offset)
+{
+	u8 direction;
+	struct sock *client = client_of(sk, GET((struct unix_sock *)sk, peer), &direction);
+	if (!client)
+		return 0;
+	struct connection *connection = connection_of(client);
+	if (!connection)
+		return 0;
+	struct scratch *s = header_for(connection, direction);
+	if (!s)
+		return 0;
 	/* Two sends at once on one end of a stream have no order that anybody could rely on. */
 	u64 *total = &connection->sent[direction];
 	*offset = *total;
 	__sync_fetch_and_add(total, sent);
-	s->header.connection = id;
-	s->header.direction = direction;
-	s->header.time_ns = monotonic_ns();
 	s->walk.left = sent;
 	return s;
+}
+
+/* Tells that a connection is over: a record without bytes. */
+INLINE void closed(struct connection *connection, u8 direction)
+{
+	struct scratch *s = header_for(connection, direction);
+	if (!s)
+		return;
+	s->header.offset = connection->sent[direction];
+	s->header.length = 0;
+	if (ring_output(&RECORDS, &s->header, sizeof(struct header), 0))
+		count(DROPPED);
 }
 
 INLINE u32 kind_of(struct iov_iter *iter)
@@ -281,6 +327,21 @@ int unix_sent(u64 *ctx)
 	return 0;
 }
 
+SEC("fentry/unix_release")
+int unix_closed(u64 *ctx)
+{
+	struct socket *socket = (void *)ctx[0];
+	struct sock *sk = GET(socket, sk);
+	if (!sk || GET(socket, type) != SOCK_STREAM)
+		return 0;
+	u8 direction;
+	struct sock *client = client_of(sk, GET((struct unix_sock *)sk, peer), &direction);
+	struct connection *connection = client ? known_connection(client, number_of(client)) : 0;
+	if (connection)
+		closed(connection, direction);
+	return 0;
+}
+
 /* The stream socket behind a file descriptor of the current task, if it is a unix one. */
 INLINE struct sock *unix_stream(u32 fd)
 {
@@ -301,23 +362,62 @@ INLINE struct sock *unix_stream(u32 fd)
 	return sk;
 }
 
+/* A read that found the end. The other end is gone, and with it what `wanted` looks at; so this one
+ * is recognised by what it sent. */
+INLINE void found_the_end(struct sock *sk)
+{
+	if (!(GET(sk, sk_shutdown) & RCV_SHUTDOWN))
+		return;
+	u64 number = number_of(sk);
+	struct connection *connection = known_connection(sk, number);
+	if (connection) {
+		closed(connection, TO_CLIENT);
+		return;
+	}
+	u64 *client = lookup(&SERVERS, &number);
+	if (client)
+		connection = known_connection(GET((struct unix_sock *)sk, peer), *client);
+	if (connection)
+		closed(connection, TO_SERVER);
+}
+
+/* Notes whose server's end this is; only this way is it found when the client's is gone. */
+INLINE void note_server(struct sock *sk, struct scratch *s)
+{
+	u64 number = number_of(sk), client = s->header.connection >> 32;
+	u64 *noted = lookup(&SERVERS, &number);
+	if (!noted || *noted != client)
+		update(&SERVERS, &number, &client, ANY);
+}
+
 SEC("tp_btf/sys_exit")
 int syscall_done(u64 *ctx)
 {
 	struct pt_regs *regs = (void *)ctx[0];
 	s64 sent = (s64)ctx[1];
-	if (sent <= 0)
+	if (sent < 0 && sent != -ECONNRESET)
 		return 0;
 	u64 call = SYSCALL(regs);
+	struct sock *sk;
+	if (sent <= 0) {
+		if (call != SYS_READ && call != SYS_READV && call != SYS_RECVFROM && call != SYS_RECVMSG)
+			return 0;
+		sk = unix_stream(ARG1(regs));
+		if (sk)
+			found_the_end(sk);
+		return 0;
+	}
 	if (call != SYS_WRITE && call != SYS_WRITEV && call != SYS_SENDTO && call != SYS_SENDMSG)
 		return 0;
 	u64 argument = ARG2(regs), offset;
-	struct sock *sk = unix_stream(ARG1(regs));
+	sk = unix_stream(ARG1(regs));
 	if (!sk)
 		return 0;
 	struct scratch *s = heard(sk, sent, &offset);
 	if (!s)
 		return 0;
+	if (s->header.direction == TO_CLIENT)
+		note_server(sk, s);
 #if defined(__TARGET_ARCH_x86)
 	/* Of a 32-bit program the same numbers mean other calls. */
 	struct task_struct *task = (void *)current_task();

@@ -54,7 +54,7 @@ struct task_struct { struct thread_info thread_info; struct files_struct *files;
 struct sock;
 struct socket { short type; struct file *file; struct sock *sk; } CORE;
 struct sock_common { u16 skc_family; } CORE;
-struct sock { struct sock_common __sk_common; struct socket *sk_socket; } CORE;
+struct sock { struct sock_common __sk_common; u8 sk_shutdown; struct socket *sk_socket; } CORE;
 struct sockaddr_un { char sun_path[108]; } CORE;
 struct unix_address { int len; struct sockaddr_un name[0]; } CORE;
 struct unix_sock { struct unix_address *addr; struct path path; struct sock *peer; } CORE;
@@ -76,6 +76,7 @@ struct pt_regs { unsigned long orig_ax, di, si, dx; } CORE;
 #define ARG1(regs) ((regs)->di)
 #define ARG2(regs) ((regs)->si)
 enum { SYS_WRITE = 1, SYS_WRITEV = 20, SYS_SENDTO = 44, SYS_SENDMSG = 46 };
+enum { SYS_READ = 0, SYS_READV = 19, SYS_RECVFROM = 45, SYS_RECVMSG = 47 };
 #elif defined(__TARGET_ARCH_arm64)
 /* The first argument's register already holds the result; the kernel keeps the original. */
 struct pt_regs { u64 regs[31]; u64 orig_x0; int syscallno; } CORE;
@@ -83,6 +84,7 @@ struct pt_regs { u64 regs[31]; u64 orig_x0; int syscallno; } CORE;
 #define ARG1(regs) ((regs)->orig_x0)
 #define ARG2(regs) ((regs)->regs[1])
 enum { SYS_WRITE = 64, SYS_WRITEV = 66, SYS_SENDTO = 206, SYS_SENDMSG = 211 };
+enum { SYS_READ = 63, SYS_READV = 65, SYS_RECVFROM = 207, SYS_RECVMSG = 212 };
 #else
 #error "pullfuse captures on x86_64 and aarch64 only"
 #endif

@@ -1,4 +1,8 @@
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -7,6 +11,9 @@ use pullfuse_rig::{NODE, Program};
 use serde_json::json;
 
 use super::{LONG, Node};
+
+/// Commands so far, for their names on the rigs.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
 
 /// A ServiceAccount of the namespace `pullfuse` that has no rights at all.
 pub const NO_RIGHTS: &str = "no-rights";
@@ -67,6 +74,11 @@ impl AgentOptions {
         self
     }
 
+    /// Where the command line asks it.
+    fn socket(&self) -> String {
+        format!("/run/pullfuse/{}.sock", self.name)
+    }
+
     /// A further agent on a node that has one.
     pub fn beside(mut self, name: &str, port: u16) -> Self {
         self.name = name.into();
@@ -88,9 +100,14 @@ impl Node {
         let kubeconfig = self.kubeconfig_of(agent).await?;
         let config = self.rig.folder().join("config").join(format!("{}.toml", agent.name));
         let text = format!(
-            "{}\n[runtime]\n{}\n[serve]\naddress = \"127.0.0.1:{}\"\n[ledger]\ndir = \"{}\"\n\
+            "{}\n[runtime]\n{}\n[serve]\naddress = \"127.0.0.1:{}\"\n\
+             socket = \"{}\"\n[ledger]\ndir = \"{}\"\n\
              [log]\nlevel = \"pullfuse=debug,info\"\n",
-            agent.config, agent.runtime, agent.port, agent.ledger
+            agent.config,
+            agent.runtime,
+            agent.port,
+            agent.socket(),
+            agent.ledger
         );
         fs::write(&config, text)?;
         let argv = [
@@ -159,6 +176,19 @@ impl Node {
         tokio::time::timeout(LONG, looking).await.with_context(|| {
             format!("the agent never logged {words:?}; its log:\n{}", self.log_of(agent))
         })
+    }
+
+    /// What a command that asks the agent prints; it must end well.
+    pub async fn ask(&self, agent: &AgentOptions, words: &[&str]) -> anyhow::Result<String> {
+        let name = format!("{}-ask-{}", agent.name, ASKED.fetch_add(1, Ordering::Relaxed));
+        let socket = agent.socket();
+        let argv = [env!("CARGO_BIN_EXE_pullfuse")].iter().chain(words);
+        let argv = argv.copied().chain(["--socket", socket.as_str()]);
+        self.rig.spawn(Program::new(name.as_str(), argv)).await?;
+        let exit = self.rig.wait_exit(&name).await?;
+        let said = self.rig.log(&name).unwrap_or_default();
+        anyhow::ensure!(exit.code == Some(0), "{words:?} ended with {exit:?}:\n{said}");
+        Ok(said)
     }
 
     pub fn log_of(&self, agent: &AgentOptions) -> String {

@@ -1,0 +1,64 @@
+//! Tells when one pull holds up the node: by default a kubelet pulls one image at a time, so a pull
+//! that hangs keeps every other pod from even asking for its image.
+
+use super::{Done, Judge};
+use crate::{
+    events::{Note, Subject},
+    pulls::Pull,
+    serve::Condition,
+};
+
+impl Judge {
+    pub(super) fn look_for_holdup(&mut self) {
+        let pull = self.parts.pulls.holding_up(self.parts.config.runtime.holdup_after);
+        let waiting = pull.as_ref().map_or(0, |pull| {
+            self.parts.pods.count(|pod| pod.waits && pod.uid != pull.key.pod_uid)
+        });
+        self.parts.metrics.held_up(waiting);
+        let Some(pull) = pull.filter(|_| waiting > 0) else {
+            self.told_of = None;
+            let text = "no pull holds up others".to_owned();
+            return self.parts.health.set("pulls", Condition::Good(text));
+        };
+        let text = format!(
+            "the pull of \"{}\" for {}/{} goes on since {:.0} and holds up {waiting} other {}",
+            pull.key.image,
+            pull.namespace,
+            pull.pod,
+            pull.since,
+            if waiting == 1 { "pod" } else { "pods" },
+        );
+        self.parts.health.set("pulls", Condition::Degraded(text));
+        let this = (pull.key.pod_uid.clone(), pull.start_us);
+        if self.told_of.as_ref() == Some(&this) {
+            return;
+        }
+        self.told_of = Some(this);
+        let (events, note) = (self.parts.events.clone(), note(&pull, waiting));
+        self.tasks.spawn(async move {
+            events.tell(&note).await;
+            Done::Told
+        });
+    }
+}
+
+fn note(pull: &Pull, waiting: usize) -> Note {
+    Note {
+        subject: Subject::Pod {
+            namespace: pull.namespace.clone(),
+            name: pull.pod.clone(),
+            uid: pull.key.pod_uid.clone(),
+        },
+        warning: true,
+        reason: "PullHoldsUpNode",
+        action: "Report",
+        text: format!(
+            "The pull of image \"{}\" goes on since {:.0} and holds up {waiting} other pods of this \
+             node, which pulls one image at a time. If its registry hangs, delete this pod; a kubelet \
+             with serializeImagePulls: false does not wait.",
+            pull.key.image, pull.since
+        ),
+        // A pull has one start, so each is told of once.
+        key: format!("holdup-{}-{}", pull.key.pod_uid, pull.start_us),
+    }
+}

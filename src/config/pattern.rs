@@ -1,0 +1,100 @@
+use std::fmt;
+
+use globset::{GlobBuilder, GlobMatcher};
+use serde::{Deserialize, Deserializer, de::Error};
+
+/// A glob: `*` stands for any characters, also slashes.
+#[derive(Debug, Clone)]
+pub struct Pattern(GlobMatcher);
+
+impl Pattern {
+    /// Whether the whole text fits.
+    pub fn matches(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        self.0.glob().glob()
+    }
+
+    /// Whether it stands for nothing but its own text.
+    pub fn is_literal(&self) -> bool {
+        !self.as_str().contains(['*', '?', '[', ']', '{', '}', '\\'])
+    }
+
+    /// Whether it fits every text.
+    pub fn is_everything(&self) -> bool {
+        !self.as_str().is_empty() && self.as_str().chars().all(|c| c == '*')
+    }
+
+    /// Whether all that `other` fits is fitted, as far as the texts can tell.
+    pub fn covers(&self, other: &Self) -> bool {
+        self == other
+            || self.is_everything()
+            || (other.is_literal() && self.matches(other.as_str()))
+    }
+
+    /// Reads a glob.
+    ///
+    /// # Errors
+    /// With a sentence about what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("an empty pattern fits nothing; use for example \"ci-*\"".into());
+        }
+        match GlobBuilder::new(text).build() {
+            Ok(glob) => Ok(Self(glob.compile_matcher())),
+            Err(error) => Err(format!(
+                "`{text}` is no pattern: {}; use for example \"ci-*\" or \"{{dev,test}}-?\"",
+                error.kind()
+            )),
+        }
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pattern;
+
+    fn pattern(text: &str) -> Pattern {
+        Pattern::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_pattern_fits_whole_texts() {
+        assert!(pattern("ci-*").matches("ci-7"));
+        assert!(!pattern("ci-*").matches("my-ci-7"));
+        assert!(pattern("r.example/team/*").matches("r.example/team/a/b:1"));
+        assert!(pattern("kube-system").matches("kube-system"));
+        assert!(pattern("{dev,test}-?").matches("test-1"));
+    }
+
+    #[test]
+    fn cover_is_claimed_only_where_it_is_certain() {
+        assert!(pattern("*").covers(&pattern("ci-*")));
+        assert!(pattern("ci-*").covers(&pattern("ci-1")));
+        assert!(pattern("ci-*").covers(&pattern("ci-*")));
+        assert!(!pattern("ci-*").covers(&pattern("*")));
+        assert!(!pattern("ci-1").covers(&pattern("ci-*")));
+        assert!(!pattern("ci-?").covers(&pattern("ci-[0-9]")), "true, but not told by the texts");
+    }
+}

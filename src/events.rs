@@ -1,0 +1,176 @@
+//! Tells people what pullfuse saw and did, as Kubernetes Events.
+//!
+//! In: a [`Note`]. Out: one Event, however often the same note is told. Touches Events at the API
+//! server only.
+
+use backon::{ExponentialBuilder, Retryable};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{Api, Client, api::PostParams};
+
+use crate::{
+    api::{ApiError, limited},
+    pods::PodUid,
+};
+
+/// Longest name of an object in Kubernetes.
+const NAME_LIMIT: usize = 253;
+/// Longest note of an Event, in bytes.
+const NOTE_LIMIT: usize = 1024;
+/// Where Events about a node are kept, as the kubelet's own are.
+const NODE_NAMESPACE: &str = "default";
+const TRIES: usize = 3;
+
+/// What an Event is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A pod.
+    Pod {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Its UID.
+        uid: PodUid,
+    },
+    /// The agent's own node.
+    Node,
+}
+
+/// Something worth telling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// What it is about.
+    pub subject: Subject,
+    /// Whether it asks for attention.
+    pub warning: bool,
+    /// Why, in one word for programs.
+    pub reason: &'static str,
+    /// What was done, in one word for programs.
+    pub action: &'static str,
+    /// What people read: what happened, how often, and what to do.
+    pub text: String,
+    /// Tells it from other notes about the subject; lower case letters, digits and dashes.
+    pub key: String,
+}
+
+/// Writes Events; clones share one connection.
+#[derive(Clone)]
+pub struct Events {
+    client: Client,
+    node: String,
+}
+
+impl Events {
+    /// Events of the agent of this node.
+    pub fn new(client: Client, node: String) -> Self {
+        Self { client, node }
+    }
+
+    /// Tells once: the Event's name is made from the subject and the note's key. An Event that
+    /// cannot be written is logged and left; nothing depends on it.
+    pub async fn tell(&self, note: &Note) {
+        let tries = ExponentialBuilder::default().with_max_times(TRIES).with_jitter();
+        let told = (|| self.create(note))
+            .retry(tries)
+            .when(|error| matches!(error, ApiError::Unavailable(_)))
+            .await;
+        if let Err(error) = told {
+            tracing::warn!(reason = note.reason, text = note.text, %error,
+                "an Event could not be written");
+        }
+    }
+
+    async fn create(&self, note: &Note) -> Result<(), ApiError> {
+        let event = event(note, &self.node, Timestamp::now());
+        let namespace = event.metadata.namespace.as_deref().unwrap_or(NODE_NAMESPACE);
+        let api = Api::<v1::Event>::namespaced(self.client.clone(), namespace);
+        match limited(api.create(&PostParams::default(), &event)).await {
+            Ok(_) | Err(ApiError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn event(note: &Note, node: &str, now: Timestamp) -> v1::Event {
+    let (namespace, regarding) = match &note.subject {
+        Subject::Pod { namespace, name, uid } => (
+            namespace.clone(),
+            ObjectReference {
+                api_version: Some("v1".into()),
+                kind: Some("Pod".into()),
+                namespace: Some(namespace.clone()),
+                name: Some(name.clone()),
+                uid: Some(uid.clone()),
+                ..ObjectReference::default()
+            },
+        ),
+        Subject::Node => (
+            NODE_NAMESPACE.to_owned(),
+            ObjectReference {
+                api_version: Some("v1".into()),
+                kind: Some("Node".into()),
+                name: Some(node.to_owned()),
+                // The kubelet's Events about its node have the name here too; `kubectl
+                // describe node` looks for it.
+                uid: Some(node.to_owned()),
+                ..ObjectReference::default()
+            },
+        ),
+    };
+    let about = regarding.name.clone().unwrap_or_default();
+    let mut text = note.text.clone();
+    text.truncate(text.floor_char_boundary(NOTE_LIMIT));
+    v1::Event {
+        metadata: ObjectMeta {
+            name: Some(name(&about, &note.key)),
+            namespace: Some(namespace),
+            ..ObjectMeta::default()
+        },
+        type_: Some(if note.warning { "Warning" } else { "Normal" }.into()),
+        reason: Some(note.reason.into()),
+        action: Some(note.action.into()),
+        note: Some(text),
+        regarding: Some(regarding),
+        event_time: Some(MicroTime(now)),
+        reporting_controller: Some("pullfuse.io/pullfuse".into()),
+        reporting_instance: Some(node.to_owned()),
+        ..v1::Event::default()
+    }
+}
+
+fn name(about: &str, key: &str) -> String {
+    let suffix = format!(".pullfuse-{key}");
+    // Names and UIDs are ASCII.
+    let room = NAME_LIMIT.saturating_sub(suffix.len());
+    about.chars().take(room).chain(suffix.chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::start;
+
+    #[test]
+    fn hostile_texts_stay_within_the_limits_of_the_api_server() {
+        let note = Note {
+            subject: Subject::Pod {
+                namespace: "batch".into(),
+                name: "p".repeat(253),
+                uid: "u".repeat(36),
+            },
+            warning: true,
+            reason: "Reason",
+            action: "Action",
+            text: "ä".repeat(5000),
+            key: "u".repeat(36),
+        };
+        let event = event(&note, "node-a", start());
+        assert!(event.note.unwrap().len() <= 1024);
+        let name = event.metadata.name.unwrap();
+        assert!(name.len() <= 253 && name.ends_with(&format!(".pullfuse-{}", note.key)), "{name}");
+    }
+}

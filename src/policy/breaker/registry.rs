@@ -1,0 +1,184 @@
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::transition::{Change, State, Why};
+use crate::config;
+
+/// Failing images of one registry that are kept in mind; more than a node has pods.
+const MOST_IMAGES: usize = 256;
+/// The kubelet tries a failing image every five minutes; after this long no pod wants it any more.
+const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// What is known of one registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Registry {
+    state: State,
+    /// When it was heard of last.
+    seen: Timestamp,
+    /// By image name: many pods that want one image are one sign.
+    failing: BTreeMap<String, Failing>,
+}
+
+/// An image that fails to come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Failing {
+    /// The registry in the image's own name.
+    registry: Option<String>,
+    /// Since when it counts towards an outage; `None`: it does not, because it failed already
+    /// before the last success or the last hold.
+    counts_since: Option<Timestamp>,
+    last_attempt: Timestamp,
+}
+
+impl Registry {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { state: State::Closed, seen: now, failing: BTreeMap::new() }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    pub(super) fn seen(&self) -> Timestamp {
+        self.seen
+    }
+
+    pub(super) fn knows(&self, image: &str) -> bool {
+        self.failing.contains_key(image)
+    }
+
+    /// Whether images of that registry fail to come from this one.
+    pub(super) fn serves(&self, registry: &Option<String>) -> bool {
+        self.failing.values().any(|failing| failing.registry == *registry)
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.state == State::Closed && self.failing.is_empty()
+    }
+
+    pub(super) fn forget(&mut self, image: &str) {
+        self.failing.remove(image);
+    }
+
+    /// When its state ends by time alone.
+    pub(super) fn ends(&self, settings: &config::Breaker) -> Option<Timestamp> {
+        let (since, longest) = match self.state {
+            State::Closed => return None,
+            State::Open { since } => (since, settings.hold),
+            State::HalfOpen { since } => (since, settings.window),
+        };
+        Some(since.checked_add(longest).unwrap_or(Timestamp::MAX))
+    }
+
+    /// To be called before anything else is done at this time.
+    pub(super) fn advance(&mut self, settings: &config::Breaker, now: Timestamp) -> Option<Change> {
+        self.not_after(now);
+        let kept = FORGOTTEN_AFTER.max(settings.window);
+        self.failing.retain(|_, failing| now.duration_since(failing.last_attempt) < kept);
+        for failing in self.failing.values_mut() {
+            let recent = |since: &Timestamp| now.duration_since(*since) <= settings.window;
+            failing.counts_since = failing.counts_since.filter(recent);
+        }
+        let over = self.ends(settings).is_some_and(|end| end <= now);
+        match self.state {
+            State::Closed => None,
+            _ if settings.images == 0 => self.turn(State::Closed, Why::TurnedOff, settings, now),
+            State::Open { .. } if over => self.turn(State::Closed, Why::HoldPassed, settings, now),
+            State::HalfOpen { .. } if over => {
+                self.turn(State::Closed, Why::StayedWell, settings, now)
+            }
+            State::Open { .. } | State::HalfOpen { .. } => None,
+        }
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        settings: &config::Breaker,
+        image: &str,
+        registry: Option<String>,
+        now: Timestamp,
+    ) -> Option<Change> {
+        self.seen = now;
+        let known = self.failing.get(image).map(|failing| failing.counts_since);
+        if known.is_none() {
+            self.make_room();
+        }
+        let counts_since = match self.state {
+            // Only the beginning is a sign.
+            State::Closed => known.unwrap_or(Some(now)),
+            State::Open { .. } => None,
+            // Every attempt is one: a success has just shown that it could be otherwise.
+            State::HalfOpen { .. } => Some(now),
+        };
+        let failing = Failing { registry, counts_since, last_attempt: now };
+        self.failing.insert(image.to_owned(), failing);
+        let signs = self.failing.values().filter(|failing| failing.counts_since.is_some()).count();
+        if signs < usize::try_from(settings.images).unwrap_or(usize::MAX) {
+            return None;
+        }
+        let why = if self.state == State::Closed { Why::ManyFail } else { Why::FailAgain };
+        self.turn(State::Open { since: now }, why, settings, now)
+    }
+
+    pub(super) fn succeeded(
+        &mut self,
+        settings: &config::Breaker,
+        now: Timestamp,
+    ) -> Option<Change> {
+        self.seen = now;
+        match self.state {
+            State::Closed => {
+                self.count_anew();
+                None
+            }
+            State::Open { .. } => {
+                self.turn(State::HalfOpen { since: now }, Why::Succeeded, settings, now)
+            }
+            State::HalfOpen { .. } => self.turn(State::Closed, Why::SucceededAgain, settings, now),
+        }
+    }
+
+    fn turn(
+        &mut self,
+        to: State,
+        why: Why,
+        settings: &config::Breaker,
+        now: Timestamp,
+    ) -> Option<Change> {
+        let signs = self.failing.iter().filter(|(_, failing)| failing.counts_since.is_some());
+        let images = signs.map(|(image, _)| image.clone()).collect();
+        let from = std::mem::replace(&mut self.state, to);
+        self.count_anew();
+        Some(Change { from, to, why, images, at: now, until: self.ends(settings) })
+    }
+
+    /// What failed so far is no sign any more: only what begins to fail from now on.
+    fn count_anew(&mut self) {
+        for failing in self.failing.values_mut() {
+            failing.counts_since = None;
+        }
+    }
+
+    /// When the clock goes back, what lay in the past happened now at the latest: no hold becomes
+    /// longer than it may be.
+    fn not_after(&mut self, now: Timestamp) {
+        if let State::Open { since } | State::HalfOpen { since } = &mut self.state {
+            *since = now.min(*since);
+        }
+        self.seen = now.min(self.seen);
+        for failing in self.failing.values_mut() {
+            failing.last_attempt = now.min(failing.last_attempt);
+            failing.counts_since = failing.counts_since.map(|since| now.min(since));
+        }
+    }
+
+    fn make_room(&mut self) {
+        while self.failing.len() >= MOST_IMAGES {
+            let oldest = self.failing.iter().min_by_key(|(_, failing)| failing.last_attempt);
+            let Some(image) = oldest.map(|(image, _)| image.clone()) else { return };
+            self.failing.remove(&image);
+        }
+    }
+}

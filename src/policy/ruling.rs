@@ -1,0 +1,79 @@
+use jiff::Timestamp;
+
+/// What is to happen with a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// End it.
+    Fail,
+    /// The count is reached, the time is not: ask again then.
+    Wait(Timestamp),
+    /// Its limits are reached; tell so, and leave it alone.
+    Report(Because),
+    /// Leave it alone.
+    Leave(Because),
+}
+
+/// A decision and what led to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruling {
+    /// What is to happen.
+    pub decision: Decision,
+    /// The scope that the pod is in; `None`: no scope fits, and the defaults hold.
+    pub scope: Option<String>,
+    /// The number of attempts for the last attempt's cause; `None`: however many there are, the
+    /// pod is left alone.
+    pub limit: Option<u32>,
+    /// The attempts that were compared with it.
+    pub counted: u32,
+    /// Whether the decision is only to be told, not carried out.
+    pub dry_run: bool,
+    /// A sentence about each annotation that cannot be followed.
+    pub bad_annotations: Vec<String>,
+}
+
+/// Why a pod is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Because {
+    /// A file on the node controls it; the API server only shows a copy.
+    MirrorPod,
+    /// Its namespace is touched only where a scope names it.
+    ProtectedNamespace,
+    /// Its priority class is never touched.
+    ProtectedPriority,
+    /// It has more labels than are looked at, so its scope is not known.
+    TooManyLabels,
+    /// It is being deleted.
+    Deleting,
+    /// Its phase is not Pending: it runs or has ended.
+    NotPending,
+    /// Its status does not show a failing pull of this image now.
+    NotFailing,
+    /// Its scope says `ignore`.
+    IgnoredByScope,
+    /// Its annotation says `ignore`.
+    IgnoredByAnnotation,
+    /// Its scope says `report`.
+    ReportedByScope,
+    /// Its annotation says `report`.
+    ReportedByAnnotation,
+    /// Its owner would replace it for ever.
+    RestartPolicyAlways,
+    /// Fewer attempts than the limit.
+    BelowLimit,
+    /// The last attempt's cause is expected to pass.
+    Transient,
+    /// The last attempt failed of a fault of the node.
+    NodeFault,
+    /// The limit for the last attempt's cause is `never`.
+    NeverLimit,
+    /// The verdict was for a dry run.
+    DryRun,
+}
+
+impl Because {
+    /// The name in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
