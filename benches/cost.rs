@@ -1,9 +1,9 @@
 //! What listening costs those who are not listened to: a system call, and sends over a unix socket
 //! that has nothing to do with the runtime. On and off alternate; the least of all batches counts.
 //!
-//! Made for a virtual machine that counts instructions, `tests/qemu/run.sh cost`; with the
-//! mode as its argument; without one, as cargo runs every benchmark, it does nothing. `listening`
-//! measures time, and beside a whole node.
+//! Made for a virtual machine that counts instructions, `tests/qemu/run.sh cost`, which names the
+//! mode; without one, as cargo runs every benchmark, it does nothing. `listening` measures time, and
+//! beside a whole node.
 #![allow(clippy::unwrap_used, reason = "a benchmark ends where it fails")]
 #![allow(missing_docs, reason = "nobody links to a benchmark")]
 
