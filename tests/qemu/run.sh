@@ -2,7 +2,7 @@
 # Runs the capture on Debian's kernels, where fentry works, in virtual machines without KVM.
 #
 # Usage: run.sh [test]    its own tests, and pulls with a real containerd; a minute for each kernel
-#        run.sh cost      what listening costs, in instructions; the same on every machine
+#        run.sh cost      what listening costs, in instructions; some minutes
 set -euo pipefail
 job=${1:-test}
 cache=${PULLFUSE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pullfuse}
