@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use jiff::SignedDuration;
+use strum::VariantNames;
 
 use crate::{
     classify::{Class, Code},
@@ -73,7 +76,7 @@ pub struct WhatIf {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_attempts: u32,
     /// Only attempts of this cause count; otherwise those of permanent and ambiguous causes.
-    #[arg(long)]
+    #[arg(long, value_parser = PossibleValuesParser::new(Class::VARIANTS).try_map(|name| name.parse::<Class>()))]
     pub class: Option<Class>,
     /// Least time since the first attempt, such as 1m; by default as configured.
     #[arg(long, value_name = "TIME")]
