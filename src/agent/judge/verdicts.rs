@@ -19,6 +19,13 @@ impl Judge {
     /// Begins, or takes up again, what is due for one pod.
     pub(super) async fn judge(&mut self, pod: &PodFacts) {
         if self.under_way.contains(&pod.uid) {
+            // Who asks while it is watched hears that it was written.
+            if pod.phase == "Failed"
+                && pod.judged
+                && let Some(record) = self.verdicts.get_mut(&pod.uid)
+            {
+                record.stage = VerdictStage::Written;
+            }
             return;
         }
         if let Some(record) = self.verdicts.get(&pod.uid) {
