@@ -1,6 +1,6 @@
 //! Begins verdicts and takes in what they came to.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,6 +19,13 @@ impl Judge {
     /// Begins, or takes up again, what is due for one pod.
     pub(super) async fn judge(&mut self, pod: &PodFacts) {
         if self.under_way.contains(&pod.uid) {
+            // Who asks while it is watched hears that it was written.
+            if pod.phase == "Failed"
+                && pod.judged
+                && let Some(record) = self.verdicts.get_mut(&pod.uid)
+            {
+                record.stage = VerdictStage::Written;
+            }
             return;
         }
         if let Some(record) = self.verdicts.get(&pod.uid) {
@@ -42,17 +49,21 @@ impl Judge {
         }
         let now = Timestamp::now();
         let settings = Arc::clone(&self.settings);
+        // Also of its other images: one verdict ends them all.
+        self.waiting.retain(|key, _| key.pod_uid != pod.uid);
+        let held_before: BTreeMap<_, _> =
+            self.held.extract_if(.., |key, _| key.pod_uid == pod.uid).collect();
         for opinion in self.fuse.judge(pod, &settings, now) {
             self.bad_annotations(pod, &opinion.ruling.bad_annotations);
             let key = opinion.key.clone();
-            self.waiting.remove(&key);
-            self.held.remove(&key);
             match opinion.judgement {
                 // One image that will not come is enough.
                 Judgement::Fail => return self.begin(pod, opinion, now).await,
                 Judgement::Wait(until) => drop(self.waiting.insert(key, until)),
                 Judgement::Held(held) => {
-                    tracing::info!(pod = pod.full_name(), image = key.image, "{held}");
+                    if held_before.get(&key) != Some(&held) {
+                        tracing::info!(pod = pod.full_name(), image = key.image, "{held}");
+                    }
                     self.waiting.insert(key.clone(), held.until);
                     self.held.insert(key, held);
                 }
