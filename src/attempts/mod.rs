@@ -1,10 +1,12 @@
-//! Turns what pod status says about images into counted attempts per (pod UID, image).
+//! Turns what pod status and the CRI socket say about images into counted attempts per (pod UID,
+//! image).
 //!
-//! In: [`PodFacts`] and the time. Out: [`Change`]s for the ledger and the judge. Pure: the only
+//! In: [`PodFacts`], [`Call`]s and the time. Out: [`Change`]s for the ledger and the judge. Pure: the only
 //! I/O is in [`ledger`].
 
 mod calls;
 mod causes;
+mod exchange;
 pub mod ledger;
 
 use std::collections::BTreeMap;
