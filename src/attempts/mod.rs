@@ -174,6 +174,12 @@ impl Attempts {
         self.tallies.iter()
     }
 
+    /// The tallies of one pod.
+    pub fn of_pod<'a>(&'a self, uid: &'a PodUid) -> impl Iterator<Item = (&'a PullKey, &'a Tally)> {
+        let first = PullKey { pod_uid: uid.clone(), image: String::new() };
+        self.tallies.range(first..).take_while(move |(key, _)| key.pod_uid == *uid)
+    }
+
     /// Notes whether the runtime had the image when its first attempt failed.
     pub fn set_image_was_present(&mut self, key: &PullKey, present: bool) -> Option<Change> {
         let tally = self.tallies.get_mut(key)?;

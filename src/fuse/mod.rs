@@ -86,6 +86,12 @@ impl Fuse {
         &self.attempts
     }
 
+    /// When the first attempt of a pod's images failed that still do. Who has waited longest is
+    /// judged first, so that nobody is overtaken who waits for room under a cap.
+    pub fn failing_since(&self, pod: &PodUid) -> Option<Timestamp> {
+        self.attempts.of_pod(pod).map(|(_, tally)| tally.first_attempt).min()
+    }
+
     /// The outages.
     pub fn breaker(&self) -> &Breaker {
         &self.breaker

@@ -134,3 +134,16 @@ fn other_rules_see_other_causes_also_in_what_was_counted() {
     fuse.look_again(&after_reload, after(2));
     assert_eq!(fuse.attempts().get(&key()).unwrap().cause().class, Class::Signature);
 }
+
+#[test]
+fn a_pod_fails_since_the_first_attempt_of_what_still_fails() {
+    let settings = settings("");
+    let mut fuse = Fuse::default();
+    assert_eq!(fuse.failing_since(&"p".into()), None);
+    for (uid, image, at) in [("p", "b", 20), ("p", "a", 50), ("p2", "a", 1), ("p", "b", 90)] {
+        fuse.observe_call(call(uid, image, at, Some(MISSING)), &settings, after(at));
+    }
+    assert_eq!(fuse.failing_since(&"p".into()), Some(after(20)));
+    fuse.observe_call(call("p", "b", 100, None), &settings, after(100));
+    assert_eq!(fuse.failing_since(&"p".into()), Some(after(50)));
+}
