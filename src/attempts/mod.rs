@@ -123,6 +123,12 @@ impl Tally {
         self.last_attempt.checked_add(back_off).ok()
     }
 
+    /// When it is sure that the last attempt is over: until then another credential may be tried,
+    /// and what that one meets counts as well.
+    pub fn settled_at(&self) -> Option<Timestamp> {
+        self.last_call?.checked_add(calls::ONE_ATTEMPT).ok()
+    }
+
     /// From the first to the last attempt, in whole seconds.
     pub fn span(&self) -> SignedDuration {
         let span = self.last_attempt.duration_since(self.first_attempt);

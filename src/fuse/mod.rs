@@ -57,7 +57,7 @@ pub struct Opinion {
 pub enum Judgement {
     /// End the pod.
     Fail,
-    /// The count is reached, the time is not: ask again then.
+    /// The count is reached, the time is not, or another credential may be tried yet: ask again then.
     Wait(Timestamp),
     /// The pod would be ended, but for an outage or a cap.
     Held(Held),
@@ -162,6 +162,9 @@ impl Fuse {
                 Decision::Wait(until) => Judgement::Wait(until),
                 Decision::Report(because) => Judgement::Report(because),
                 Decision::Leave(because) => Judgement::Leave(because),
+                Decision::Fail if let Some(until) = tally.settled_at().filter(|at| *at > now) => {
+                    Judgement::Wait(until)
+                }
                 Decision::Fail => {
                     let at = tally.last_attempt;
                     let outage = self.outage(&key, at, cause.host.as_deref(), settings, now);

@@ -76,11 +76,10 @@ impl Outlook {
         }
     }
 
-    /// Why it is no verdict, in one word.
+    /// Why it is no verdict, in one word; that it only waits for its time needs none.
     pub fn because(&self) -> Option<&'static str> {
         match self {
-            Self::Fail { .. } | Self::Recovered | Self::Pulled => None,
-            Self::Wait { .. } => Some("min_elapsed"),
+            Self::Fail { .. } | Self::Wait { .. } | Self::Recovered | Self::Pulled => None,
             Self::Pulling => Some("pull_in_flight"),
             Self::Held(held) => Some(held.by.as_str()),
             Self::Report(because) | Self::Leave(because) => Some(because.as_str()),
