@@ -37,7 +37,8 @@ pub enum Command {
     Check(Check),
     /// Say what an error text of a failed pull means.
     Explain(Explain),
-    /// Show the PullImage calls of a recording of the CRI socket.
+    /// Show the PullImage calls of a recording of the CRI socket, or what a configuration would have
+    /// made of them.
     Replay(Replay),
     /// Write what passes over the CRI socket to a file, with credentials blanked.
     Record(Record),
@@ -164,7 +165,8 @@ fn code(text: &str) -> Result<Code, String> {
     Code::read(text).ok_or_else(|| format!("expected {}", Code::EXPECTED))
 }
 
-/// Show the PullImage calls of a recording of the CRI socket.
+/// Show the PullImage calls of a recording of the CRI socket, or what a configuration would have
+/// made of them.
 #[derive(Debug, Args)]
 pub struct Replay {
     /// The recording, such as NAME.wire.jsonl or NAME.wire.jsonl.gz.
@@ -172,7 +174,15 @@ pub struct Replay {
     /// Start at this record, the first being 0, like an agent that attached just then.
     #[arg(long, value_name = "RECORD", default_value_t = 0)]
     pub from: u64,
-    /// How the calls are shown.
+    /// Instead of the calls show what this configuration would have made of each image of each pod.
+    ///
+    /// The calls are played in simulated time, and verdicts fall as they would have on the node. A
+    /// recording tells of a pod only its UID, namespace and name: it is taken for Pending, with
+    /// restartPolicy Never, without labels, annotations and owner. What a call does not tell is
+    /// unknown, since there is no status to ask. The time ends with the recording.
+    #[arg(long, value_name = "CONFIG")]
+    pub config: Option<PathBuf>,
+    /// How it is shown.
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     pub output: Format,
 }

@@ -28,6 +28,7 @@ pub mod replay;
 pub mod runtime;
 pub mod serve;
 pub mod settings;
+pub mod simulation;
 mod terminal;
 pub mod wire;
 

@@ -4,7 +4,7 @@
 use std::{convert::Infallible, io, path::PathBuf, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::metrics::Metrics;
@@ -14,7 +14,7 @@ use crate::{
     config,
     pulls::{Pull, Pulls},
     serve::{Condition, Health},
-    wire::{self, Decoder, Exchange, Outcome},
+    wire::{self, Decoder},
 };
 
 /// Calls on their way to the judge. A node's kubelet has a few pulls at a time; a judge that is
@@ -106,7 +106,7 @@ impl Listener {
             for exchange in exchanges {
                 self.metrics.exchange(&exchange);
                 self.pulls.asked(exchange.start_us);
-                let Some(call) = call(exchange, Timestamp::now()) else { continue };
+                let Some(call) = Call::of(exchange, Timestamp::now()) else { continue };
                 // The judge and this end together.
                 let _ = calls.send(call).await;
             }
@@ -132,45 +132,6 @@ fn as_decoded(record: &capture::Record) -> wire::Record<'_> {
         offset: record.offset.saturating_add(joined),
         data: &record.data,
     }
-}
-
-/// An exchange as an attempt sees it; `None` for one that is no attempt: it broke off, or it is not
-/// for a pod, as those of `crictl` are.
-fn call(exchange: Exchange, now: Timestamp) -> Option<Call> {
-    let error = match exchange.outcome {
-        Outcome::Succeeded => None,
-        Outcome::Failed => Some(text(exchange.code, exchange.message)),
-        Outcome::Transport => return None,
-    };
-    let took = exchange.end_us.saturating_sub(exchange.start_us);
-    let pull = exchange.pull;
-    let key = PullKey {
-        pod_uid: pull.pod_uid.filter(|uid| !uid.is_empty())?,
-        image: pull.image.filter(|image| !image.is_empty())?,
-    };
-    Some(Call {
-        key,
-        namespace: pull.namespace.unwrap_or_default(),
-        pod: pull.pod.unwrap_or_default(),
-        started: before(now, took),
-        ended: now,
-        error,
-    })
-}
-
-/// The kubelet's own wording, so that an error reads alike from either source.
-fn text(code: Option<u32>, message: Option<String>) -> String {
-    let Some(message) = message else { return String::new() };
-    let message = crate::pods::clean(&message);
-    match code.and_then(|code| i32::try_from(code).ok()).map(tonic::Code::from_i32) {
-        Some(code) => format!("rpc error: code = {code:?} desc = {message}"),
-        None => message,
-    }
-}
-
-fn before(now: Timestamp, micros: u64) -> Timestamp {
-    let micros = i64::try_from(micros).unwrap_or(i64::MAX);
-    now.checked_sub(SignedDuration::from_micros(micros)).unwrap_or(now)
 }
 
 /// A call that goes on, unless it is for no pod.

@@ -1,10 +1,12 @@
-//! Turns what pod status says about images into counted attempts per (pod UID, image).
+//! Turns what pod status and the CRI socket say about images into counted attempts per (pod UID,
+//! image).
 //!
-//! In: [`PodFacts`] and the time. Out: [`Change`]s for the ledger and the judge. Pure: the only
+//! In: [`PodFacts`], [`Call`]s and the time. Out: [`Change`]s for the ledger and the judge. Pure: the only
 //! I/O is in [`ledger`].
 
 mod calls;
 mod causes;
+mod exchange;
 pub mod ledger;
 
 use std::collections::BTreeMap;
@@ -121,6 +123,12 @@ impl Tally {
         self.last_attempt.checked_add(back_off).ok()
     }
 
+    /// When it is sure that the last attempt is over: until then another credential may be tried,
+    /// and what that one meets counts as well.
+    pub fn settled_at(&self) -> Option<Timestamp> {
+        self.last_call?.checked_add(calls::ONE_ATTEMPT).ok()
+    }
+
     /// From the first to the last attempt, in whole seconds.
     pub fn span(&self) -> SignedDuration {
         let span = self.last_attempt.duration_since(self.first_attempt);
@@ -170,6 +178,12 @@ impl Attempts {
     /// Every tally.
     pub fn iter(&self) -> impl Iterator<Item = (&PullKey, &Tally)> {
         self.tallies.iter()
+    }
+
+    /// The tallies of one pod.
+    pub fn of_pod<'a>(&'a self, uid: &'a PodUid) -> impl Iterator<Item = (&'a PullKey, &'a Tally)> {
+        let first = PullKey { pod_uid: uid.clone(), image: String::new() };
+        self.tallies.range(first..).take_while(move |(key, _)| key.pod_uid == *uid)
     }
 
     /// Notes whether the runtime had the image when its first attempt failed.

@@ -57,7 +57,7 @@ pub struct Opinion {
 pub enum Judgement {
     /// End the pod.
     Fail,
-    /// The count is reached, the time is not: ask again then.
+    /// The count is reached, the time is not, or another credential may be tried yet: ask again then.
     Wait(Timestamp),
     /// The pod would be ended, but for an outage or a cap.
     Held(Held),
@@ -84,6 +84,12 @@ impl Fuse {
     /// Every image that fails now.
     pub fn attempts(&self) -> &Attempts {
         &self.attempts
+    }
+
+    /// When the first attempt of a pod's images failed that still do. Who has waited longest is
+    /// judged first, so that nobody is overtaken who waits for room under a cap.
+    pub fn failing_since(&self, pod: &PodUid) -> Option<Timestamp> {
+        self.attempts.of_pod(pod).map(|(_, tally)| tally.first_attempt).min()
     }
 
     /// The outages.
@@ -156,6 +162,9 @@ impl Fuse {
                 Decision::Wait(until) => Judgement::Wait(until),
                 Decision::Report(because) => Judgement::Report(because),
                 Decision::Leave(because) => Judgement::Leave(because),
+                Decision::Fail if let Some(until) = tally.settled_at().filter(|at| *at > now) => {
+                    Judgement::Wait(until)
+                }
                 Decision::Fail => {
                     let at = tally.last_attempt;
                     let outage = self.outage(&key, at, cause.host.as_deref(), settings, now);

@@ -53,7 +53,7 @@ fn a_missing_image_ends_its_pod_and_a_busy_registry_does_not() {
         missing.observe_call(call("m", "r.example/app:1", at, Some(MISSING)), &settings, after(at));
         busy.observe_call(call("b", "r.example/app:1", at, Some(BUSY)), &settings, after(at));
     }
-    let verdict = judgement(&mut missing, &stuck("m", "r.example/app:1"), &settings, 500);
+    let verdict = judgement(&mut missing, &stuck("m", "r.example/app:1"), &settings, 505);
     assert_eq!(verdict, Judgement::Fail);
     let verdict = judgement(&mut busy, &stuck("b", "r.example/app:1"), &settings, 500);
     assert_eq!(verdict, Judgement::Leave(Because::Transient));
@@ -87,6 +87,21 @@ fn the_errors_of_several_credentials_are_one_cause() {
 }
 
 #[test]
+fn a_verdict_waits_until_the_last_credential_has_been_tried() {
+    let settings = settings("[limits]\nmax_attempts = 1\nmin_elapsed = \"0s\"");
+    let pod = stuck("uid-1", "img");
+    let (mut one, mut two) = (Fuse::default(), Fuse::default());
+    for fuse in [&mut one, &mut two] {
+        fuse.observe_call(call("uid-1", "img", 1, Some(MISSING)), &settings, after(1));
+        assert_eq!(judgement(fuse, &pod, &settings, 1), Judgement::Wait(after(6)));
+    }
+    two.observe_call(call("uid-1", "img", 2, Some(BUSY)), &settings, after(2));
+    assert_eq!(judgement(&mut one, &pod, &settings, 6), Judgement::Fail);
+    let leave = Judgement::Leave(Because::Transient);
+    assert_eq!(judgement(&mut two, &pod, &settings, 7), leave);
+}
+
+#[test]
 fn many_images_of_one_registry_hold_each_others_verdicts_until_one_comes() {
     let settings = settings(
         "[limits]\nmax_attempts = 1\nmin_elapsed = \"0s\"\n[breaker]\nimages = 3\n[caps]\nper_node = 2",
@@ -109,19 +124,19 @@ fn many_images_of_one_registry_hold_each_others_verdicts_until_one_comes() {
     let elsewhere = MISSING.replace("r.example", "s.example");
     fuse.observe_call(call("q", "s.example/x:1", 10, Some(&elsewhere)), &settings, after(10));
     let other = stuck("q", "s.example/x:1");
-    assert_eq!(judgement(&mut fuse, &other, &settings, 10), Judgement::Fail);
+    assert_eq!(judgement(&mut fuse, &other, &settings, 15), Judgement::Fail);
 
     fuse.observe_call(call("good", "r.example/good:1", 20, None), &settings, after(20));
     let states: Vec<_> = fuse.breaker().troubled().map(|(_, state)| state).collect();
     assert_eq!(states, [State::HalfOpen { since: after(20) }]);
     assert!(matches!(judgement(&mut fuse, &pods[0], &settings, 21), Judgement::Held(_)));
     fuse.observe_call(call("p0", &image(0), 30, Some(MISSING)), &settings, after(30));
-    assert_eq!(judgement(&mut fuse, &pods[0], &settings, 30), Judgement::Fail);
+    assert_eq!(judgement(&mut fuse, &pods[0], &settings, 35), Judgement::Fail);
 
     // Two were ended: the cap holds the next.
     fuse.ended("batch", &settings, after(30));
     fuse.ended("batch", &settings, after(30));
-    let Judgement::Held(held) = judgement(&mut fuse, &pods[0], &settings, 31) else { panic!() };
+    let Judgement::Held(held) = judgement(&mut fuse, &pods[0], &settings, 36) else { panic!() };
     assert_eq!((held.by, held.until), (By::Cap(Cap::PerNode), after(630)));
 }
 
@@ -133,4 +148,17 @@ fn other_rules_see_other_causes_also_in_what_was_counted() {
     let after_reload = settings("[[rules]]\nmatch = \"scanner\"\nclass = \"signature\"");
     fuse.look_again(&after_reload, after(2));
     assert_eq!(fuse.attempts().get(&key()).unwrap().cause().class, Class::Signature);
+}
+
+#[test]
+fn a_pod_fails_since_the_first_attempt_of_what_still_fails() {
+    let settings = settings("");
+    let mut fuse = Fuse::default();
+    assert_eq!(fuse.failing_since(&"p".into()), None);
+    for (uid, image, at) in [("p", "b", 20), ("p", "a", 50), ("p2", "a", 1), ("p", "b", 90)] {
+        fuse.observe_call(call(uid, image, at, Some(MISSING)), &settings, after(at));
+    }
+    assert_eq!(fuse.failing_since(&"p".into()), Some(after(20)));
+    fuse.observe_call(call("p", "b", 100, None), &settings, after(100));
+    assert_eq!(fuse.failing_since(&"p".into()), Some(after(50)));
 }

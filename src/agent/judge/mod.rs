@@ -35,7 +35,7 @@ use crate::{
     fuse::{Fuse, Held, Step},
     history::History,
     local::Question,
-    pods::{PodEvent, PodUid, Pods},
+    pods::{PodEvent, PodFacts, PodUid, Pods},
     policy::breaker::Breaker,
     pulls::Pulls,
     runtime::Runtime,
@@ -221,11 +221,8 @@ impl Judge {
         });
         let due: BTreeSet<PodUid> = due.chain(counted).collect();
         self.absorb(steps).await;
-        for uid in due {
-            if let Some(pod) = self.parts.pods.get(&uid) {
-                self.judge(&pod).await;
-            }
-        }
+        let due = due.iter().filter_map(|uid| self.parts.pods.get(uid)).collect();
+        self.judge_in_order(due).await;
         self.look_for_holdup();
         self.trim_history(now);
         self.save().await;
@@ -243,9 +240,14 @@ impl Judge {
 
     async fn judge_all_if_due(&mut self) {
         if std::mem::take(&mut self.judge_all) {
-            for pod in self.parts.pods.all() {
-                self.judge(&pod).await;
-            }
+            self.judge_in_order(self.parts.pods.all()).await;
+        }
+    }
+
+    async fn judge_in_order(&mut self, mut pods: Vec<PodFacts>) {
+        pods.sort_by_cached_key(|pod| self.fuse.failing_since(&pod.uid));
+        for pod in pods {
+            self.judge(&pod).await;
         }
     }
 }

@@ -1,15 +1,12 @@
-//! `pullfuse replay` as people and scripts call it.
-#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
-#![allow(missing_docs, reason = "nobody links to a test")]
+//! What it shows of the calls.
 
 use std::{collections::BTreeMap, io::Write};
 
-use assert_cmd::Command;
-use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/wire");
+use crate::support::{expected, one_pull, recording, replay, write};
+
 /// What the expect files know.
 const FIELDS: [&str; 11] = [
     "connection",
@@ -27,28 +24,6 @@ const FIELDS: [&str; 11] = [
 /// What is made of it; null where nothing failed.
 const CAUSE: [&str; 4] = ["class", "disposition", "host", "rule"];
 
-/// Returns exit code, standard output and standard error.
-fn replay(args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pullfuse"));
-    command.arg("replay").args(args).env_clear().timeout(std::time::Duration::from_secs(60));
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let (seen, errors) = (text(output.stdout), text(output.stderr));
-    assert!(!errors.contains("panicked"), "{errors}");
-    assert!(!seen.contains("MARKER-SECRET") && !errors.contains("MARKER-SECRET"));
-    (output.status.code().unwrap(), seen, errors)
-}
-
-fn recording(name: &str) -> String {
-    format!("{DATA}/{name}.wire.jsonl.gz")
-}
-
-fn write(dir: &TempDir, name: &str, content: &[u8]) -> String {
-    let path = dir.path().join(name);
-    std::fs::write(&path, content).unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
 fn plain(name: &str) -> String {
     let file = std::fs::File::open(recording(name)).unwrap();
     std::io::read_to_string(flate2::read::GzDecoder::new(file)).unwrap()
@@ -59,13 +34,12 @@ fn json_has_every_pull_with_exactly_the_promised_fields() {
     for name in ["containerd-2.4.2", "cri-o-1.36.3"] {
         let (code, seen, errors) = replay(&[&recording(name), "-o", "json"]);
         assert_eq!((code, errors.as_str()), (0, ""));
-        let expected = std::fs::read_to_string(format!("{DATA}/{name}.expect.jsonl")).unwrap();
-        assert_eq!(seen.lines().count(), expected.lines().count());
-        for (line, expected) in seen.lines().zip(expected.lines()) {
+        let expected = expected(name);
+        assert_eq!(seen.lines().count(), expected.len());
+        for (line, expected) in seen.lines().zip(expected) {
             let place = |field: &&str| line.rfind(&format!("\"{field}\":")).unwrap();
             assert!(FIELDS.iter().chain(&CAUSE).map(place).is_sorted(), "{line}");
             let seen: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
-            let expected: BTreeMap<String, Value> = serde_json::from_str(expected).unwrap();
             assert_eq!(seen.len(), FIELDS.len() + CAUSE.len());
             for field in FIELDS.iter().filter(|field| **field != "outcome") {
                 assert_eq!(seen[*field], expected[*field], "{field}");
@@ -103,45 +77,6 @@ fn a_table_is_for_people_and_a_plain_file_is_as_good() {
     {
         assert!(seen.contains(words), "lacks {words}: {seen}");
     }
-}
-
-/// A recording of one pull, in flight or failed, with this image and this text.
-fn one_pull(image: &str, message: Option<&str>) -> String {
-    let frame = |kind: u8, flags: u8, payload: &[u8]| {
-        let mut frame = vec![0, 0, u8::try_from(payload.len()).unwrap(), kind, flags, 0, 0, 0, 1];
-        frame.extend(payload);
-        frame
-    };
-    let field = |name: &str, value: &str| {
-        let mut field = vec![0];
-        for text in [name, value] {
-            field.push(u8::try_from(text.len()).unwrap());
-            field.extend(text.as_bytes());
-        }
-        field
-    };
-    let length = |bytes: &[u8]| u8::try_from(bytes.len()).unwrap();
-    let spec = [&[0x0a, length(image.as_bytes())], image.as_bytes()].concat();
-    let request = [&[0, 0, 0, 0, length(&spec) + 2, 0x0a, length(&spec)], &spec[..]].concat();
-    let client = [
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
-        frame(1, 4, &field(":path", "/runtime.v1.ImageService/PullImage")),
-        frame(0, 1, &request),
-    ]
-    .concat();
-    let line = |direction: &str, data: &[u8]| {
-        let data = BASE64_STANDARD.encode(data);
-        format!(
-            "{{\"t_us\":5,\"connection\":1,\"direction\":\"{direction}\",\"offset\":0,\"data\":\"{data}\"}}\n"
-        )
-    };
-    let mut text = line("c2s", &client);
-    if let Some(message) = message {
-        let fields =
-            [field(":status", "200"), field("grpc-status", "5"), field("grpc-message", message)];
-        text.push_str(&line("s2c", &frame(1, 5, &fields.concat())));
-    }
-    text
 }
 
 #[test]
