@@ -24,9 +24,9 @@ pub use self::{
 };
 use crate::{
     api::ApiError,
-    attempts::ledger::{Batch, Ledger},
     config::Method,
     events::Events,
+    ledger::{Batch, Ledger},
     pods::{PodFacts, Pods},
     policy::{Because, Decision, breaker::Breaker},
     pulls::Pulls,

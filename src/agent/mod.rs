@@ -23,10 +23,10 @@ use tokio_util::sync::CancellationToken;
 use self::{judge::Judge, listen::Listener, reload::Reload};
 use crate::{
     act::{self, Actor},
-    attempts::ledger::{Kept, Ledger, LedgerError},
     classify::Disposition,
     config::Config,
     events::Events,
+    ledger::{Kept, Ledger, LedgerError},
     local,
     pods::{self, Pods},
     policy::breaker::Breaker,

@@ -7,13 +7,11 @@ use jiff::Timestamp;
 use super::{BREAKER, CAPS, Done, Judge};
 use crate::{
     act::VerdictStage,
-    attempts::{
-        Call, PullKey, Tally,
-        ledger::{Batch, LedgerError},
-    },
+    attempts::{Call, PullKey, Tally},
     classify::Cause,
     fuse::Step,
     history::{End, Episode},
+    ledger::{Batch, LedgerError},
     pods::PodUid,
     serve::Condition,
 };

@@ -27,13 +27,11 @@ use self::early::Early;
 use super::metrics::Metrics;
 use crate::{
     act::{self, Actor, Outcome, VerdictRecord},
-    attempts::{
-        Call, PullKey,
-        ledger::{Batch, Kept, Ledger},
-    },
+    attempts::{Call, PullKey},
     events::Events,
     fuse::{Fuse, Held, Step},
     history::History,
+    ledger::{Batch, Kept, Ledger},
     local::Question,
     pods::{PodEvent, PodFacts, PodUid, Pods},
     policy::breaker::Breaker,
