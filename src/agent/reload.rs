@@ -14,7 +14,7 @@ use prometheus_client::{
 use tokio::{sync::Notify, time::MissedTickBehavior};
 
 use crate::{
-    config::{self, Config},
+    config::{self, Config, ConfigError},
     serve::{Condition, Health},
 };
 
@@ -69,7 +69,7 @@ impl Reload {
                 () = changed.notified() => tokio::time::sleep(SETTLES_IN).await,
                 _ = tick.tick() => {}
             }
-            match config::load(&self.path) {
+            match read(&self.path) {
                 Ok(config) => {
                     if config != self.config {
                         self.take(config, &mut apply);
@@ -111,6 +111,17 @@ impl Reload {
     fn told(&self, what: &str) -> String {
         format!("{}, version {}: {what}", self.path.display(), self.metrics.generation.get())
     }
+}
+
+/// Reads the file anew. While it is written in place it may be seen empty, which would be valid and
+/// mean the defaults.
+fn read(path: &Path) -> Result<Config, ConfigError> {
+    let empty = std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
+    if empty {
+        let message = "the file is empty; write a comment if the defaults are meant".into();
+        return Err(ConfigError::Invalid { path: path.into(), message });
+    }
+    config::load(path)
 }
 
 /// The keys that differ and are only read at the start.
@@ -202,6 +213,8 @@ mod tests {
         assert!(report.contains("key `mode`") && report.contains("stays in effect"), "{report}");
         assert_eq!(metrics.failures.get(), 1);
         config_map(folder.path(), "four", "");
+        said("the file is empty").await;
+        config_map(folder.path(), "five", "# the defaults");
         assert_eq!(seen.recv().await, Some(config::Mode::Enforce), "nothing else was applied");
         assert_eq!(metrics.generation.get(), 3);
     }
