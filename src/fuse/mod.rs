@@ -280,4 +280,6 @@ pub fn cause(key: &PullKey, tally: &Tally, settings: &Settings) -> Cause {
 }
 
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod tests;
