@@ -253,4 +253,6 @@ fn pulled(call: &Call) -> Fate {
 }
 
 #[cfg(test)]
+mod scale_tests;
+#[cfg(test)]
 mod tests;
