@@ -10,7 +10,7 @@ BUILD := cargo build --workspace --all-targets
 help:
 	@echo 'make demo      show the main job on a real node (sets up what is missing)'
 	@echo 'make test      run every check and test (sets up what is missing)'
-	@echo 'make qemu      the capture on other kernels, in virtual machines'
+	@echo 'make qemu      the capture and a real containerd on other kernels, in virtual machines'
 	@echo 'make lint      formatting, clippy, licences, scripts'
 	@echo 'make rig       start a node to play with; make rig-stop ends it'
 	@echo 'make image     build the container image: make image TO=docker://registry/pullfuse:tag'
@@ -29,10 +29,8 @@ test:
 	cargo test --workspace
 	$(MAKE) --no-print-directory qemu
 
-# The test binary's name has a hash; cargo says it.
 qemu:
-	tests/qemu/run.sh "$$(cargo test --test capture --no-run --message-format=json 2>/dev/null | \
-		sed -n 's/.*"executable":"\([^"]*\/capture-[^"]*\)".*/\1/p' | tail -n 1)"
+	tests/qemu/run.sh
 
 lint:
 	cargo fmt --all --check

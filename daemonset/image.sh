@@ -9,13 +9,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 command -v buildah >/dev/null || { echo "buildah is missing: apt-get install buildah" >&2; exit 69; }
 
-# glibc is linked in: the image has no other file than the binary.
-target=$(rustc -vV | sed -n 's/^host: //p')
-RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --target "$target"
-
+binary=$(daemonset/binary.sh)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp "${CARGO_TARGET_DIR:-target}/$target/release/pullfuse" "$work/pullfuse"
+cp "$binary" "$work/pullfuse"
 
 # A store of its own with the plainest driver: works without an engine, in a container, as any user.
 buildah() { command buildah --root "$work/store" --runroot "$work/run" --storage-driver vfs "$@"; }

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use jiff::SignedDuration;
+use strum::VariantNames;
 
 use crate::{
     classify::{Class, Code},
@@ -74,7 +77,7 @@ pub struct WhatIf {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_attempts: u32,
     /// Only attempts of this cause count; otherwise those of permanent and ambiguous causes.
-    #[arg(long)]
+    #[arg(long, value_parser = PossibleValuesParser::new(Class::VARIANTS).try_map(|name| name.parse::<Class>()))]
     pub class: Option<Class>,
     /// Least time since the first attempt, such as 1m; by default as configured.
     #[arg(long, value_name = "TIME")]
@@ -118,10 +121,12 @@ pub struct Check {
 
 /// Say what an error text of a failed pull means.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 explained, 1 no rule knows the text or a line of the batch \
-    cannot be read, 2 wrong usage, 69 the batch is not there.")]
+#[command(after_help = "Exit codes: 0 explained, 1 no rule knows the text, a line of the batch \
+    cannot be read or no image of the pod fails, 2 wrong usage, 69 the batch or the agent is not \
+    there.")]
 pub struct Explain {
-    /// The text, as the runtime or an Event gives it.
+    /// The text, as the runtime or an Event gives it; or NAMESPACE/NAME of a pod of this node, which
+    /// the running agent explains.
     #[arg(allow_hyphen_values = true, required_unless_present_any = ["batch", "code", "reason"])]
     pub target_or_message: Option<String>,
     /// The gRPC status of the call: a name such as NotFound, or a number.
@@ -151,6 +156,9 @@ pub struct Explain {
     /// How the answer is shown.
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     pub output: Format,
+    /// The agent's socket, for a pod.
+    #[arg(long, env = "PULLFUSE_SOCKET", default_value = local::DEFAULT_SOCKET)]
+    pub socket: PathBuf,
 }
 
 fn code(text: &str) -> Result<Code, String> {

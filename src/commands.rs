@@ -51,6 +51,9 @@ fn check(args: &Check) -> Result<(), Failure> {
 }
 
 fn explain(args: &Explain) -> Result<(), Failure> {
+    if let Some(name) = explain::pod(args) {
+        return pod(name, &Ask { socket: args.socket.clone(), output: args.output });
+    }
     match explain::explain(args, &mut std::io::stdout().lock()) {
         Ok(Understood::All) => Ok(()),
         Ok(Understood::NotAll) => {

@@ -17,6 +17,7 @@ pub mod explain;
 mod fixtures;
 pub mod fuse;
 pub mod history;
+pub mod ledger;
 pub mod local;
 pub mod logging;
 pub mod pods;

@@ -348,6 +348,22 @@ async fn a_socket_made_anew_is_heard_and_one_that_comes_late_too() {
 }
 
 #[tokio::test]
+async fn what_was_heard_before_the_stop_can_still_be_taken_and_nothing_after_it_is_heard() {
+    let pair = Pair::new();
+    let mut capture = hear(&pair.path(), Match::Inode).await;
+    let (mut client, server) = pair.connect();
+    client.write_all(b"before").unwrap();
+    (&server).write_all(b"answer").unwrap();
+    capture.stop();
+    client.write_all(b"after").unwrap();
+    let left = std::iter::from_fn(|| capture.left()).filter_map(|heard| match heard {
+        Heard::Sent(record) => Some(record.data),
+        Heard::Closed { .. } => None,
+    });
+    assert_eq!(left.collect::<Vec<_>>(), [b"before".to_vec(), b"answer".to_vec()]);
+}
+
+#[tokio::test]
 async fn what_the_ring_cannot_hold_is_counted_and_leaves_a_gap() {
     let pair = Pair::new();
     let mut options = options(vec![pair.path()]);

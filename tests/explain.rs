@@ -133,3 +133,18 @@ fn a_bad_line_of_a_batch_is_named_and_the_next_one_read() {
     }
     assert_eq!(answers[5]["class"], "not_found");
 }
+
+#[test]
+fn a_pod_is_explained_by_the_agent() {
+    let dir = TempDir::new().unwrap();
+    let socket = dir.path().join("nobody.sock");
+    let (code, _, errors) =
+        explain(&["batch/example-x7k2p", "--socket", socket.to_str().unwrap()], "");
+    assert_eq!(code, 69);
+    for words in ["no agent answers", "nobody.sock", "kubectl"] {
+        assert!(errors.contains(words), "lacks {words}: {errors}");
+    }
+    // A text is a text, also one with a slash.
+    let (code, seen, _) = explain(&["r.example/app:1: not found"], "");
+    assert!(code == 0 && seen.contains("not_found"), "{seen}");
+}

@@ -24,10 +24,9 @@ pub use self::{
 };
 use crate::{
     api::ApiError,
-    attempts::ledger::{Batch, Ledger},
     config::Method,
     events::Events,
-    fuse::Held,
+    ledger::{Batch, Ledger},
     pods::{PodFacts, Pods},
     policy::{Because, Decision, breaker::Breaker},
     pulls::Pulls,
@@ -216,8 +215,9 @@ impl Actor {
             tally.last_attempt,
             now,
         );
-        if let Some(outage) = outage {
-            return Some(Round::Later(Held::from(outage).to_string()));
+        if outage.is_some() {
+            // Not waited for here: once it is over the pod is judged by its newest attempt.
+            return withdrawn(Because::RegistryOutage);
         }
         if let Some(settles_in) = self.parts.pods.settles_in() {
             let why = "the API server was away: the kubelet may not see a write yet";

@@ -23,10 +23,10 @@ use tokio_util::sync::CancellationToken;
 use self::{judge::Judge, listen::Listener, reload::Reload};
 use crate::{
     act::{self, Actor},
-    attempts::ledger::{Kept, Ledger, LedgerError},
     classify::Disposition,
     config::Config,
     events::Events,
+    ledger::{Kept, Ledger, LedgerError},
     local,
     pods::{self, Pods},
     policy::breaker::Breaker,
@@ -242,11 +242,10 @@ async fn probe(
     health: &Health,
 ) -> Infallible {
     loop {
-        let asked = settings.borrow().config.act.check_image;
-        health.set(
-            "runtime",
+        let condition = if !settings.borrow().config.act.check_image {
+            Condition::Good("not asked: act.check_image = false".into())
+        } else {
             match runtime.probe().await {
-                Err(_) if !asked => Condition::Good("not needed: act.check_image = false".into()),
                 Ok(found) => Condition::Good(format!(
                     "{} {} at {}",
                     found.name,
@@ -254,8 +253,9 @@ async fn probe(
                     found.socket.display()
                 )),
                 Err(error) => Condition::Degraded(format!("verdicts are held back: {error}")),
-            },
-        );
+            }
+        };
+        health.set("runtime", condition);
         tokio::time::sleep(PROBE_EVERY).await;
     }
 }

@@ -1,13 +1,11 @@
 //! Turns what pod status and the CRI socket say about images into counted attempts per (pod UID,
 //! image).
 //!
-//! In: [`PodFacts`], [`Call`]s and the time. Out: [`Change`]s for the ledger and the judge. Pure: the only
-//! I/O is in [`ledger`].
+//! In: [`PodFacts`], [`Call`]s and the time. Out: [`Change`]s for the ledger and the judge. Pure.
 
 mod calls;
 mod causes;
 mod exchange;
-pub mod ledger;
 
 use std::collections::BTreeMap;
 

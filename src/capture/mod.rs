@@ -219,6 +219,21 @@ impl Capture {
         pop(&mut self.ring).await
     }
 
+    /// Hears nothing from now on. What was heard before is still there for [`Self::left`].
+    pub fn stop(&mut self) {
+        load::detach(&mut self.ebpf, self.mode);
+    }
+
+    /// What was heard and is not yet taken, without waiting.
+    pub fn left(&mut self) -> Option<Heard> {
+        let ring = self.ring.get_mut();
+        loop {
+            if let Some(heard) = Heard::parse(&ring.next()?) {
+                return Some(heard);
+            }
+        }
+    }
+
     /// Stops hearing a connection. A later socket at the same address is heard again.
     pub fn mute(&mut self, connection: u64) {
         if let Err(error) = self.muted.insert(connection, 0, 0) {

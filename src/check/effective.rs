@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use serde::{Serialize, Serializer};
 use strum::IntoEnumIterator;
 
-use super::kubelet;
+use super::{kubelet, rules};
 use crate::{
     classify::{Class, Disposition},
     config::{
@@ -19,6 +19,8 @@ pub(super) struct Effective {
     pub(super) mode: Mode,
     /// In the order in which they are tried; the last two are for pods that no scope takes in.
     pub(super) scopes: Vec<Row>,
+    /// The user's own, in the order in which they are tried.
+    pub(super) rules: Vec<rules::Row>,
     pub(super) protected: Vec<String>,
     pub(super) annotations: Annotations,
     pub(super) caps: Caps,
@@ -75,6 +77,7 @@ impl Effective {
         Self {
             mode: config.mode,
             scopes: scopes.chain(Row::defaults(config)).collect(),
+            rules: rules::rows(config),
             protected: protected(),
             annotations: config.annotations.clone(),
             caps: Caps {

@@ -6,6 +6,7 @@
 mod effective;
 mod kubelet;
 mod reach;
+mod rules;
 mod table;
 mod warnings;
 

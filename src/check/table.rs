@@ -24,6 +24,15 @@ pub(super) fn write(effective: &Effective, to: &mut dyn Write) -> io::Result<()>
     }
     writeln!(to, "{scopes}\n")?;
 
+    if !effective.rules.is_empty() {
+        let mut rules = plain();
+        rules.set_header(["RULE", "WHEN", "CAUSE"]);
+        for row in &effective.rules {
+            rules.add_row([&row.name, &row.when, &row.result]);
+        }
+        writeln!(to, "{rules}\n")?;
+    }
+
     let mut rest = plain();
     rest.add_row(["never failed".to_owned(), effective.protected.join("\n")]);
     rest.add_row(["annotations".to_owned(), annotations(effective)]);

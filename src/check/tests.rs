@@ -206,3 +206,21 @@ fn a_bad_file_is_not_shown_at_all() {
     assert!(matches!(check(&args, &mut out, &mut Vec::new()), Err(CheckError::Config(_))));
     assert!(out.is_empty());
 }
+
+#[test]
+fn a_rule_that_cannot_match_or_ends_pods_for_what_passes_is_named() {
+    let (table, warnings) = checked(
+        "[[rules]]\nname = \"scanner\"\nmatch = \"blocked\"\nclass = \"signature\"\n\
+         [[rules]]\nmatch = \"blocked\"\nregistry = \"*.corp\"\ndisposition = \"transient\"\n\
+         [[rules]]\nname = \"odd\"\ncode = \"Unavailable\"\nclass = \"dns\"\ndisposition = \"permanent\"\n",
+        Format::Table,
+    );
+    for words in ["match blocked and registry *.corp", "code Unavailable", "dns, permanent"] {
+        assert!(table.contains(words), "lacks {words}: {table}");
+    }
+    let [unreachable, odd] = &warnings.lines().collect::<Vec<_>>()[..] else {
+        panic!("{warnings:?}")
+    };
+    assert!(unreachable.contains("rules[1]") && unreachable.contains("scanner"), "{unreachable}");
+    assert!(odd.contains("odd") && odd.contains("dns"), "{odd}");
+}

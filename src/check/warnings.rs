@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use strum::IntoEnumIterator;
 
-use super::{kubelet, reach};
+use super::{kubelet, reach, rules};
 use crate::{
     classify::{Class, Disposition},
     config::{
@@ -40,6 +40,7 @@ pub(super) fn all(config: &Config) -> Vec<String> {
         let merged = scope.limits.over(&config.limits);
         warnings.extend(of_limits(&format!("scope `{name}`: limits"), &scope.limits, &merged));
     }
+    warnings.extend(rules::warnings(config));
     let caps = &config.caps;
     if caps.per_namespace > caps.per_node {
         warnings.push(format!(

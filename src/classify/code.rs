@@ -37,6 +37,11 @@ impl Code {
         Self::from_repr(number)
     }
 
+    /// The name, as gRPC spells it.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
     /// Reads a name (`NotFound`, `NOT_FOUND`) or a number (`5`).
     pub fn read(text: &str) -> Option<Self> {
         match text.parse() {

@@ -8,7 +8,9 @@ use super::Config;
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {path}: {source}; name another with --config")]
+    #[error(
+        "cannot read the configuration {path}: {source}; name one that exists and may be read (pullfuse run: --config)"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -1,5 +1,7 @@
 //! `[[rules]]`: the user's own words on what an error means.
 
+use std::fmt;
+
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Deserializer, de::Error};
 
@@ -72,6 +74,13 @@ impl TryFrom<Written> for Rule {
 #[derive(Debug, Clone)]
 pub struct Expression(Regex);
 
+impl Expression {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
 impl PartialEq for Expression {
     fn eq(&self, other: &Self) -> bool {
         self.0.as_str() == other.0.as_str()
@@ -107,6 +116,12 @@ impl Registry {
         hosts.iter().any(|host| {
             self.0.matches(host) || without_port(host).is_some_and(|name| self.0.matches(&name))
         })
+    }
+}
+
+impl fmt::Display for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

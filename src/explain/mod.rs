@@ -51,6 +51,24 @@ pub enum Understood {
     NotAll,
 }
 
+/// The pod that the arguments name, if they name one: no text of a runtime is a single path of two
+/// Kubernetes names.
+pub fn pod(args: &Explain) -> Option<&str> {
+    let word = args.target_or_message.as_deref()?;
+    let (namespace, name) = word.split_once('/')?;
+    let is_name = |part: &str| {
+        let edge =
+            |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        edge(part.chars().next())
+            && edge(part.chars().next_back())
+            && part
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.'))
+    };
+    let alone = args.code.is_none() && args.reason.is_none() && args.image.is_none();
+    (alone && is_name(namespace) && !namespace.contains('.') && is_name(name)).then_some(word)
+}
+
 /// Explains what the arguments name and writes it to `to`.
 ///
 /// # Errors

@@ -3,7 +3,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::policy::{
-    breaker::{self, State},
+    breaker,
     caps::{Cap, HeldBack},
 };
 
@@ -23,8 +23,8 @@ pub enum By {
     Breaker {
         /// The registry, or the host of a mirror.
         registry: String,
-        /// Whether a pull has succeeded since.
-        half_open: bool,
+        /// Whether a pull has succeeded since the pod's last attempt.
+        came_back: bool,
     },
     /// Enough pods were ended lately.
     Cap(Cap),
@@ -47,14 +47,14 @@ impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let until = self.until;
         match &self.by {
-            By::Breaker { registry, half_open: false } => write!(
+            By::Breaker { registry, came_back: false } => write!(
                 f,
                 "held: registry {registry} seems to be out of order; until a pull from it succeeds, \
                  or until {until:.0}"
             ),
-            By::Breaker { registry, half_open: true } => write!(
+            By::Breaker { registry, came_back: true } => write!(
                 f,
-                "held: registry {registry} has just come back; until the next attempt, or until \
+                "held: registry {registry} has come back; until the next attempt, or until \
                  {until:.0}"
             ),
             By::Cap(cap) => write!(
@@ -68,8 +68,8 @@ impl fmt::Display for Held {
 
 impl From<breaker::Held> for Held {
     fn from(held: breaker::Held) -> Self {
-        let half_open = matches!(held.state, State::HalfOpen { .. });
-        Self { by: By::Breaker { registry: held.registry, half_open }, until: held.until }
+        let breaker::Held { registry, came_back, until } = held;
+        Self { by: By::Breaker { registry, came_back }, until }
     }
 }
 

@@ -69,6 +69,8 @@ pub enum Because {
     NeverLimit,
     /// The verdict was for a dry run.
     DryRun,
+    /// Its registry seems to be out of order.
+    RegistryOutage,
 }
 
 impl Because {
@@ -99,6 +101,7 @@ impl Because {
             Self::NodeFault => "the node is at fault, not the pod",
             Self::NeverLimit => "the limit for this cause is never",
             Self::DryRun => "this is a dry run",
+            Self::RegistryOutage => "its registry seems to be out of order",
         }
     }
 }

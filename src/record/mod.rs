@@ -50,6 +50,13 @@ pub async fn record(
     eprintln!("pullfuse: listening ({}); Ctrl-C ends", capture.mode().as_str());
     let mut blanker = Blanker::default();
     let mut written = 0;
+    let mut write = |heard| {
+        // The format has no word for a connection's end; the next one has a number of its own.
+        let Heard::Sent(mut record) = heard else { return Ok(()) };
+        blanker.blank(&mut record);
+        written += 1;
+        recording.write(record).map_err(failed)
+    };
     tokio::pin!(end);
     loop {
         let heard = tokio::select! {
@@ -57,11 +64,12 @@ pub async fn record(
             () = &mut end => break,
             heard = capture.next() => heard.map_err(RecordError::Broken)?,
         };
-        // The format has no word for a connection's end; the next one has a number of its own.
-        let Heard::Sent(mut record) = heard else { continue };
-        blanker.blank(&mut record);
-        recording.write(record).map_err(failed)?;
-        written += 1;
+        write(heard)?;
+    }
+    // What was said before the end belongs to the recording, however busy the node is.
+    capture.stop();
+    while let Some(heard) = capture.left() {
+        write(heard)?;
     }
     recording.finish().map_err(failed)?;
     Ok((written, capture.counters()))

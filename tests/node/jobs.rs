@@ -9,7 +9,7 @@ use pullfuse_rig::NODE;
 use serde_json::{Value, json};
 
 use crate::support::{
-    AgentOptions, LONG, Node, condition, job_condition, phase, ready_sandboxes, scenario,
+    AgentOptions, LONG, Node, condition, job_condition, phase, ready_sandboxes, scenario, verdict,
 };
 
 /// How long a pod is watched after it was failed; the kubelet's own reverts come within seconds.
@@ -114,9 +114,7 @@ async fn is_explained(node: &Node, namespace: &str, name: &str) -> anyhow::Resul
     let condition = condition(&pod, "pullfuse.io/ImagePullFailed").expect("our condition");
     assert_eq!(condition.status, "True");
     assert_eq!(condition.message.as_deref(), Some(message));
-    let verdict = &pod.metadata.annotations.as_ref().unwrap()["pullfuse.io/verdict"];
-    let verdict: Value = serde_json::from_str(verdict).unwrap();
-    assert_eq!(verdict["attempts"], 2);
+    assert_eq!(verdict(&pod)["attempts"], 2);
     Ok(())
 }
 

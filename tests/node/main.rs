@@ -10,14 +10,19 @@
 mod deploy;
 mod support;
 
+mod breaker;
 mod bystanders;
 mod capture;
+mod causes;
 mod daemonset;
+mod dry_run;
 mod holding;
 mod images;
 mod jobs;
 mod outages;
+mod policy;
 mod preconditions;
+mod reload;
 mod wire;
 
 use std::process::ExitCode;
@@ -35,6 +40,11 @@ fn main() -> ExitCode {
         holding::trials(),
         daemonset::trials(),
         outages::trials(),
+        breaker::trials(),
+        causes::trials(),
+        policy::trials(),
+        reload::trials(),
+        dry_run::trials(),
         jobs::trials(),
         images::trials(),
         bystanders::trials(),

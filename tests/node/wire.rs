@@ -157,14 +157,14 @@ async fn a_pull_that_hangs() -> anyhow::Result<()> {
     let image = |image: &str| json!({ "containers": [{ "name": "c", "image": image }] });
     let hangs = image(&slow.image("team/app:1"));
     node.rig.apply(&missing_pod(NAMESPACE, "hangs", hangs)).await?;
-    until_metric(&node, &agent, "pullfuse_pulls_in_flight", 1.0).await?;
+    node.until_metric(&agent, "pullfuse_pulls_in_flight", 1.0).await?;
     assert!(node.metric(&agent, "pullfuse_held_up_pods").await? == 0.0, "nobody waits for it");
     node.rig.apply(&missing_pod(NAMESPACE, "waits", image(FINE_IMAGE))).await?;
 
     let held_up = |_, report: &str| report.contains("pulls: degraded");
     let report = node.until_readyz(&agent, held_up).await?;
     assert!(report.contains("wire/hangs") && report.contains("holds up 1 other pod"), "{report}");
-    until_metric(&node, &agent, "pullfuse_held_up_pods", 1.0).await?;
+    node.until_metric(&agent, "pullfuse_held_up_pods", 1.0).await?;
     assert!(node.metric(&agent, "pullfuse_oldest_pull_age_seconds").await? >= 3.0);
     let events = node.rig.events(NAMESPACE, "hangs").await?;
     let told = events.iter().filter(|e| e.reason.as_deref() == Some("PullHoldsUpNode"));
@@ -180,23 +180,7 @@ async fn a_pull_that_hangs() -> anyhow::Result<()> {
 
     // A runtime that dies takes its pulls with it.
     slow.set_default(Answer::Hang);
-    until_metric(&node, &agent, "pullfuse_pulls_in_flight", 1.0).await?;
+    node.until_metric(&agent, "pullfuse_pulls_in_flight", 1.0).await?;
     node.rig.restart("containerd").await?;
-    until_metric(&node, &agent, "pullfuse_pull_calls_total{result=\"transport\"}", 1.0).await
-}
-
-async fn until_metric(
-    node: &Node,
-    agent: &AgentOptions,
-    series: &str,
-    value: f64,
-) -> anyhow::Result<()> {
-    let reaching = async {
-        while node.metric(agent, series).await? != value {
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        }
-        anyhow::Ok(())
-    };
-    let reached = tokio::time::timeout(LONG, reaching).await;
-    reached.map_err(|_| anyhow::anyhow!("{series} never was {value}"))?
+    node.until_metric(&agent, "pullfuse_pull_calls_total{result=\"transport\"}", 1.0).await
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Runs the capture tests on Debian's kernels, where fentry works, in virtual machines without KVM.
+# Runs the capture on Debian's kernels, where fentry works, in virtual machines without KVM.
 #
-# Usage: run.sh TEST-BINARY    about a minute for each kernel
+# Usage: run.sh [test]    its own tests, and pulls with a real containerd; a minute for each kernel
+#        run.sh cost      what listening costs, in instructions; some minutes
 set -euo pipefail
-binary=${1:?usage: run.sh TEST-BINARY}
+job=${1:-test}
 cache=${PULLFUSE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pullfuse}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 [ "$(uname -m)" = x86_64 ] || { echo "qemu: skipped: the kernels are for x86_64" >&2; exit 0; }
@@ -11,25 +12,64 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 root=$work/root
-mkdir -p "$root/bin"
-cp "$(command -v busybox)" "$root/bin/busybox"
-ln -s busybox "$root/bin/sh"
-cp "$here/init.sh" "$root/init"
-strip -o "$root/capture" "$binary"
-cp "$(command -v setpriv)" "$root/bin/setpriv"
-chmod +x "$root/init" "$root/capture"
-# The libraries that the programs are linked with, where they look for them.
-ldd "$binary" "$root/bin/setpriv" | sed -n 's|^[^/]*\(/[^ ]*\) (.*|\1|p' | sort -u |
-    while read -r library; do
-        install -D "$library" "$root$library"
-    done
-(cd "$root" && find . | cpio --quiet -o -H newc) > "$work/initrd"
 
-for kernel in $("$here/kernels.sh" "$cache/kernels"); do
-    # cx16 off: with it and no KVM, newer kernels double-fault at boot.
-    timeout 300 qemu-system-x86_64 -M q35 -accel tcg -cpu max,cx16=off -smp 2 -m 1024 \
-        -nographic -no-reboot -nodefaults -serial stdio -kernel "$kernel" \
-        -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1 tsc=unstable" \
-        < /dev/null 2>&1 | sed -u 's|\r||' | tee "$work/console"
-    grep -q '^qemu: failed=0$' "$work/console" || { echo "qemu: failed on $kernel" >&2; exit 1; }
-done
+# add FILE...: programs, in /bin, and the libraries that they are linked with, where they look.
+add() {
+    local program library
+    for program in "$@"; do
+        install -D "$program" "$root/bin/$(basename "$program")"
+        # Of a static program it says so, and fails.
+        { ldd "$program" 2>/dev/null || true; } | sed -n 's|^[^/]*\(/[^ ]*\) (.*|\1|p' |
+            while read -r library; do
+                [ -e "$root$library" ] || install -D "$library" "$root$library"
+            done
+    done
+}
+
+# add_built NAME CARGO-ARGUMENT...: a test or benchmark, whose file's name has a hash that only
+# cargo knows.
+add_built() {
+    local name=$1 program
+    program=$(cargo "${@:2}" "$name" --no-run --quiet --message-format=json-render-diagnostics |
+        sed -n 's|.*"executable":"\([^"]*/'"$name"'-[^"]*\)".*|\1|p' | tail -n 1)
+    strip -o "$work/$name" "$program"
+    add "$work/$name"
+}
+
+# boot QEMU-ARGUMENT...: runs the job on each kernel, from a root file system in memory.
+boot() {
+    local kernel
+    add "$(command -v busybox)"
+    ln -s busybox "$root/bin/sh"
+    install "$here/init.sh" "$root/init"
+    install "$here/job-$job.sh" "$root/job"
+    (cd "$root" && find . | cpio --quiet -o -H newc) > "$work/initrd"
+    for kernel in $("$here/kernels.sh" "$cache/kernels"); do
+        # cx16 off: with it and no KVM, newer kernels double-fault at boot.
+        timeout 300 qemu-system-x86_64 -M q35 -cpu max,cx16=off -m 1536 "$@" \
+            -nographic -no-reboot -nodefaults -serial stdio -kernel "$kernel" \
+            -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1 tsc=unstable" \
+            < /dev/null 2>&1 | sed -u 's|\r||' | tee "$work/console"
+        grep -q '^qemu: failed=0$' "$work/console" ||
+            { echo "qemu: failed on $kernel" >&2; exit 1; }
+    done
+}
+
+case $job in
+test)
+    parts=$("$here/../rig/parts/build.sh" | tail -n 1)
+    add_built capture test --test
+    add_built qemu test --test
+    add "$("$here/../../daemonset/binary.sh")" "$parts/bin/containerd" "$parts/bin/cri-client" \
+        "$(command -v setpriv)"
+    boot -accel tcg -smp 2
+    ;;
+cost)
+    add_built cost bench --bench
+    boot -accel tcg,thread=single -smp 1 -icount shift=0,sleep=off
+    ;;
+*)
+    echo "usage: run.sh [test|cost]" >&2
+    exit 2
+    ;;
+esac

@@ -185,8 +185,11 @@ fn outlook(opinion: &Opinion, stage: Option<VerdictStage>, tally: &Tally) -> Str
             return "the pod should be ended, but the API server or the kubelet would not have it"
                 .into();
         }
-        Some(VerdictStage::DryRun) => return "a dry run would have ended the pod".into(),
-        None => {}
+        Some(VerdictStage::DryRun) if opinion.ruling.dry_run => {
+            return "a dry run would have ended the pod".into();
+        }
+        // Verdicts are meant by now.
+        Some(VerdictStage::DryRun) | None => {}
     }
     let Opinion { judgement, ruling, .. } = opinion;
     let ended = if ruling.dry_run { "would be ended (dry run)" } else { "is ended" };

@@ -7,13 +7,11 @@ use jiff::Timestamp;
 use super::{BREAKER, CAPS, Done, Judge};
 use crate::{
     act::VerdictStage,
-    attempts::{
-        Call, PullKey, Tally,
-        ledger::{Batch, LedgerError},
-    },
+    attempts::{Call, PullKey, Tally},
     classify::Cause,
     fuse::Step,
     history::{End, Episode},
+    ledger::{Batch, LedgerError},
     pods::PodUid,
     serve::Condition,
 };
@@ -88,8 +86,9 @@ impl Judge {
         self.held.remove(key);
         self.reported.remove(key);
         let now = Timestamp::now();
-        let verdict = self.verdicts.get(&key.pod_uid).filter(|verdict| verdict.key == *key);
-        let dry_run = verdict.filter(|verdict| verdict.stage == VerdictStage::DryRun);
+        let verdict = self.verdicts.get(&key.pod_uid);
+        let dry_run = verdict.filter(|v| v.key == *key && v.stage == VerdictStage::DryRun);
+        // For whichever of its images.
         let ended_by_us = verdict.is_some_and(|verdict| {
             matches!(verdict.stage, VerdictStage::Written | VerdictStage::Held)
         });

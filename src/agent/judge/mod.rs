@@ -27,13 +27,11 @@ use self::early::Early;
 use super::metrics::Metrics;
 use crate::{
     act::{self, Actor, Outcome, VerdictRecord},
-    attempts::{
-        Call, PullKey,
-        ledger::{Batch, Kept, Ledger},
-    },
+    attempts::{Call, PullKey},
     events::Events,
     fuse::{Fuse, Held, Step},
     history::History,
+    ledger::{Batch, Kept, Ledger},
     local::Question,
     pods::{PodEvent, PodFacts, PodUid, Pods},
     policy::breaker::Breaker,
@@ -153,9 +151,12 @@ impl Judge {
     ) {
         let mut events = pin!(events);
         let mut settings = self.parts.settings.clone();
+        let mut looked = Instant::now();
         loop {
             self.parts.health.turned();
-            let sleep = self.until_next_turn(Timestamp::now());
+            // Also when pods change all the time.
+            let rest = LONGEST_SLEEP.saturating_sub(looked.elapsed());
+            let sleep = self.until_due(Timestamp::now()).min(rest);
             tokio::select! {
                 Some(event) = events.next() => self.on_event(event).await,
                 Some(call) = inputs.calls.recv() => self.on_call(call).await,
@@ -168,20 +169,24 @@ impl Judge {
                     Ok(done) => self.on_done(done).await,
                     Err(error) => tracing::error!(%error, "a task of the agent broke: a bug"),
                 },
-                () = tokio::time::sleep(sleep) => self.on_time().await,
+                () = tokio::time::sleep(sleep) => {
+                    looked = Instant::now();
+                    self.on_time().await;
+                }
                 () = stop.cancelled() => break,
             }
             self.judge_all_if_due().await;
+            self.count_what_waits();
         }
         self.save().await;
     }
 
-    fn until_next_turn(&self, now: Timestamp) -> Duration {
+    fn until_due(&self, now: Timestamp) -> Duration {
         let tick = self.fuse.next_tick(&self.settings);
         let due = tick.into_iter().chain(self.waiting.values().copied()).min();
         let until =
             |due: Timestamp| Duration::try_from(due.duration_since(now)).unwrap_or_default();
-        due.map_or(LONGEST_SLEEP, until).min(LONGEST_SLEEP)
+        due.map_or(Duration::MAX, until)
     }
 
     /// A call on the CRI socket ended.
@@ -218,7 +223,6 @@ impl Judge {
         self.judge_in_order(due).await;
         self.look_for_holdup();
         self.trim_history(now);
-        self.count_what_waits();
         self.save().await;
     }
 

@@ -1,6 +1,8 @@
 //! Tells people what is no verdict: outages, limits that are only reported, annotations that are not
 //! understood.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::{Done, Judge};
 use crate::{
     events::{Note, Subject},
@@ -82,14 +84,16 @@ impl Judge {
         }
         self.told_annotations.insert(pod.uid.clone(), text.clone());
         tracing::warn!(pod = pod.full_name(), "{text}");
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
         self.tell(Note {
             subject: subject(pod),
             warning: true,
             reason: "BadAnnotation",
             action: "UseDefault",
             text,
-            // Another bad value has another version of the pod.
-            key: format!("annotation-{}-{}", pod.uid, pod.resource_version),
+            // Another bad value is another Event.
+            key: format!("annotation-{}-{:x}", pod.uid, hasher.finish()),
         });
     }
 }

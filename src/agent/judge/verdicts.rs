@@ -1,20 +1,31 @@
 //! Begins verdicts and takes in what they came to.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Done, Judge};
 use crate::{
     act::{Outcome, VerdictRecord, VerdictStage},
     fuse::{Judgement, Opinion},
     pods::{PodFacts, PodUid},
+    policy::Because,
 };
+
+/// After a verdict was withdrawn for an outage.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
 impl Judge {
     /// Begins, or takes up again, what is due for one pod.
     pub(super) async fn judge(&mut self, pod: &PodFacts) {
         if self.under_way.contains(&pod.uid) {
+            // Who asks while it is watched hears that it was written.
+            if pod.phase == "Failed"
+                && pod.judged
+                && let Some(record) = self.verdicts.get_mut(&pod.uid)
+            {
+                record.stage = VerdictStage::Written;
+            }
             return;
         }
         if let Some(record) = self.verdicts.get(&pod.uid) {
@@ -38,17 +49,21 @@ impl Judge {
         }
         let now = Timestamp::now();
         let settings = Arc::clone(&self.settings);
+        // Also of its other images: one verdict ends them all.
+        self.waiting.retain(|key, _| key.pod_uid != pod.uid);
+        let held_before: BTreeMap<_, _> =
+            self.held.extract_if(.., |key, _| key.pod_uid == pod.uid).collect();
         for opinion in self.fuse.judge(pod, &settings, now) {
             self.bad_annotations(pod, &opinion.ruling.bad_annotations);
             let key = opinion.key.clone();
-            self.waiting.remove(&key);
-            self.held.remove(&key);
             match opinion.judgement {
                 // One image that will not come is enough.
                 Judgement::Fail => return self.begin(pod, opinion, now).await,
                 Judgement::Wait(until) => drop(self.waiting.insert(key, until)),
                 Judgement::Held(held) => {
-                    tracing::info!(pod = pod.full_name(), image = key.image, "{held}");
+                    if held_before.get(&key) != Some(&held) {
+                        tracing::info!(pod = pod.full_name(), image = key.image, "{held}");
+                    }
                     self.waiting.insert(key.clone(), held.until);
                     self.held.insert(key, held);
                 }
@@ -120,7 +135,13 @@ impl Judge {
                     Outcome::Held => VerdictStage::Held,
                     Outcome::GivenUp => VerdictStage::GivenUp,
                     Outcome::Gone | Outcome::Withdrawn(_) | Outcome::ImageArrived => {
-                        self.verdicts.remove(&uid);
+                        let record = self.verdicts.remove(&uid);
+                        if let (Outcome::Withdrawn(Because::RegistryOutage), Some(record)) =
+                            (outcome, record)
+                        {
+                            // The outage's end judges every pod; this is for one that ended meanwhile.
+                            self.waiting.insert(record.key, Timestamp::now() + LOOK_AGAIN);
+                        }
                         self.unsaved.verdicts.insert(uid, None);
                         return self.save().await;
                     }

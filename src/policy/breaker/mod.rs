@@ -44,8 +44,8 @@ pub struct Failure<'a> {
 pub struct Held {
     /// The registry that seems to be out of order.
     pub registry: String,
-    /// Open, or half open and the pod has not tried again since.
-    pub state: State,
+    /// Whether it has come back, and the pod has not tried again since.
+    pub came_back: bool,
     /// The latest end of it, unless an outage begins anew.
     pub until: Timestamp,
 }
@@ -120,8 +120,7 @@ impl Breaker {
     }
 
     /// Whether a verdict for this image must wait: its registry, the host that failed, or any other
-    /// from which it failed to come is out of order, or has just come back and the pod has not tried
-    /// since.
+    /// from which it failed to come is out of order, or has come back and the pod has not tried since.
     pub fn holds(
         &self,
         settings: &config::Breaker,
@@ -134,13 +133,11 @@ impl Breaker {
             registry_of(image).into_iter().chain(failed_host.and_then(host)).collect();
         self.registries.iter().find_map(|(key, registry)| {
             let concerned = keys.contains(key) || registry.knows(image);
-            let until = registry.ends(settings).filter(|until| concerned && *until > now)?;
-            let held = match registry.state() {
-                State::Open { .. } => true,
-                State::HalfOpen { since } => last_attempt <= since,
-                State::Closed => false,
-            };
-            held.then(|| Held { registry: key.clone(), state: registry.state(), until })
+            if !concerned {
+                return None;
+            }
+            let (until, came_back) = registry.holds(settings, last_attempt)?;
+            (until > now).then(|| Held { registry: key.clone(), came_back, until })
         })
     }
 

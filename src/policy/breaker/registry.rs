@@ -11,10 +11,17 @@ const MOST_IMAGES: usize = 256;
 /// The kubelet tries a failing image every five minutes; after this long no pod wants it any more.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
+/// After a registry came back, every pod has tried again within this time: the kubelet's longest
+/// back-off, and as much again for pulls that wait for each other.
+const TRIED_AGAIN_WITHIN: SignedDuration = SignedDuration::from_mins(10);
+
 /// What is known of one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Registry {
     state: State,
+    /// When it came back, as long as pods may not have tried again since.
+    #[serde(default)]
+    back_since: Option<Timestamp>,
     /// When it was heard of last.
     seen: Timestamp,
     /// By image name: many pods that want one image are one sign.
@@ -34,7 +41,7 @@ struct Failing {
 
 impl Registry {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { state: State::Closed, seen: now, failing: BTreeMap::new() }
+        Self { state: State::Closed, back_since: None, seen: now, failing: BTreeMap::new() }
     }
 
     pub(super) fn state(&self) -> State {
@@ -55,7 +62,7 @@ impl Registry {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.state == State::Closed && self.failing.is_empty()
+        self.state == State::Closed && self.failing.is_empty() && self.back_since.is_none()
     }
 
     pub(super) fn forget(&mut self, image: &str) {
@@ -72,6 +79,20 @@ impl Registry {
         Some(since.checked_add(longest).unwrap_or(Timestamp::MAX))
     }
 
+    /// Until when a pod's last attempt is no reason to end it, and whether that is because it was
+    /// made before the registry came back.
+    pub(super) fn holds(
+        &self,
+        settings: &config::Breaker,
+        last_attempt: Timestamp,
+    ) -> Option<(Timestamp, bool)> {
+        if let State::Open { .. } = self.state {
+            return self.ends(settings).map(|until| (until, false));
+        }
+        let back_since = self.back_since.filter(|since| last_attempt <= *since)?;
+        Some((tried_again(back_since, settings), true))
+    }
+
     /// To be called before anything else is done at this time.
     pub(super) fn advance(&mut self, settings: &config::Breaker, now: Timestamp) -> Option<Change> {
         self.not_after(now);
@@ -81,6 +102,9 @@ impl Registry {
             let recent = |since: &Timestamp| now.duration_since(*since) <= settings.window;
             failing.counts_since = failing.counts_since.filter(recent);
         }
+        self.back_since = self
+            .back_since
+            .filter(|since| settings.images > 0 && tried_again(*since, settings) > now);
         let over = self.ends(settings).is_some_and(|end| end <= now);
         match self.state {
             State::Closed => None,
@@ -150,6 +174,11 @@ impl Registry {
         let signs = self.failing.iter().filter(|(_, failing)| failing.counts_since.is_some());
         let images = signs.map(|(image, _)| image.clone()).collect();
         let from = std::mem::replace(&mut self.state, to);
+        match to {
+            State::Open { .. } => self.back_since = None,
+            State::HalfOpen { since } => self.back_since = Some(since),
+            State::Closed => {}
+        }
         self.count_anew();
         Some(Change { from, to, why, images, at: now, until: self.ends(settings) })
     }
@@ -168,6 +197,7 @@ impl Registry {
             *since = now.min(*since);
         }
         self.seen = now.min(self.seen);
+        self.back_since = self.back_since.map(|since| now.min(since));
         for failing in self.failing.values_mut() {
             failing.last_attempt = now.min(failing.last_attempt);
             failing.counts_since = failing.counts_since.map(|since| now.min(since));
@@ -181,4 +211,9 @@ impl Registry {
             self.failing.remove(&image);
         }
     }
+}
+
+fn tried_again(back_since: Timestamp, settings: &config::Breaker) -> Timestamp {
+    let within = TRIED_AGAIN_WITHIN.max(settings.window);
+    back_since.checked_add(within).unwrap_or(Timestamp::MAX)
 }

@@ -150,7 +150,34 @@ fn half_open_many_that_fail_again_open_it_again_and_a_second_success_closes_it()
     breaker.comes("r.example/good", 200);
     let transitions = breaker.comes("r.example/good", 201);
     assert_eq!(told(&transitions), [("r.example", "closed", Why::SucceededAgain)]);
-    assert!(!breaker.held("r.example/a", 2, 202));
+}
+
+#[test]
+fn closed_by_successes_a_pod_is_judged_once_it_has_tried_again() {
+    let mut breaker = open();
+    breaker.comes("r.example/a", 100);
+    breaker.comes("r.example/b", 101);
+    assert_eq!(breaker.troubled().count(), 0);
+    assert!(breaker.held("r.example/c", 2, 102), "its image may have come back as well");
+    let mut healed = breaker.clone();
+    healed.comes("r.example/c", 103);
+    assert!(healed.held("r.example/unseen", 2, 104), "though no image is known to fail");
+    assert!(!breaker.held("r.example/c", 110, 111));
+    assert!(breaker.held("r.example/c", 2, 699));
+    assert!(!breaker.held("r.example/c", 2, 700), "the kubelet has tried again by then");
+    breaker.advance(&settings(), at(4000));
+    assert_eq!(breaker, Breaker::default());
+}
+
+#[test]
+fn a_short_window_does_not_end_pods_that_the_kubelet_has_not_tried_again() {
+    let short = config::Breaker { window: SignedDuration::from_secs(10), ..settings() };
+    let mut breaker = open();
+    breaker.succeeded(&short, "r.example/good", at(100));
+    let transitions = breaker.advance(&short, at(110));
+    assert_eq!(told(&transitions), [("r.example", "closed", Why::StayedWell)]);
+    let holds = |second| breaker.holds(&short, "r.example/a", None, at(2), at(second)).is_some();
+    assert!(holds(111) && holds(399) && !holds(700));
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub enum State {
         /// Since when.
         since: Timestamp,
     },
-    /// A pull succeeded: verdicts only for pods that have failed again since.
+    /// A pull succeeded: one more and it is closed, many failures and it is open again.
     HalfOpen {
         /// Since when.
         since: Timestamp,
@@ -121,7 +121,8 @@ impl Transition {
                  after another attempt, until {until}"
             ),
             Why::SucceededAgain => format!(
-                "a second pull from registry {registry} succeeded: pods are judged as always"
+                "a second pull from registry {registry} succeeded: pods are judged as always once they \
+                 have tried again"
             ),
             Why::StayedWell => format!(
                 "registry {registry} has not failed again as it did: pods are judged as always"

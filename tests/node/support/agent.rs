@@ -1,8 +1,4 @@
-use std::{
-    fs,
-    path::PathBuf,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::{fs, path::PathBuf};
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -11,9 +7,6 @@ use pullfuse_rig::{NODE, Program};
 use serde_json::json;
 
 use super::{LONG, Node};
-
-/// Commands so far, for their names on the rigs.
-static ASKED: AtomicUsize = AtomicUsize::new(0);
 
 /// A ServiceAccount of the namespace `pullfuse` that has no rights at all.
 pub const NO_RIGHTS: &str = "no-rights";
@@ -58,8 +51,20 @@ impl AgentOptions {
         // Many scenarios share a node and its registry: what one provokes must not hold another.
         Self::new(&format!(
             "[limits]\nmax_attempts = {attempts}\nmin_elapsed = \"{min_elapsed}\"\n\
-             [breaker]\nimages = 0\n[caps]\nper_node = 1000\nper_namespace = 1000\n"
+             [breaker]\nimages = 0\n[caps]\nper_node = 1000\nper_namespace = 1000\n\
+             [[scopes]]\nname = \"others\"\nnamespaces = [\"own-*\"]\naction = \"ignore\"\n"
         ))
+    }
+
+    /// A further agent on a node that has one of [`AgentOptions::attempts`]: it looks after the
+    /// namespace `own-NAME`, of which that one keeps away, and after no other. The configuration may
+    /// end in scopes that come before.
+    pub fn own(name: &str, port: u16, config: &str) -> Self {
+        Self::new(&format!(
+            "{config}\n[[scopes]]\nname = \"own\"\nnamespaces = [\"own-{name}\"]\n\
+             [[scopes]]\nname = \"others\"\naction = \"ignore\"\n"
+        ))
+        .beside(name, port)
     }
 
     pub fn two_attempts() -> Self {
@@ -77,7 +82,7 @@ impl AgentOptions {
     }
 
     /// Where the command line asks it.
-    fn socket(&self) -> String {
+    pub fn socket(&self) -> String {
         format!("/run/pullfuse/{}.sock", self.name)
     }
 
@@ -100,18 +105,7 @@ impl Node {
     /// Starts an agent.
     pub async fn spawn_agent(&self, agent: &AgentOptions) -> anyhow::Result<()> {
         let kubeconfig = self.kubeconfig_of(agent).await?;
-        let config = self.rig.folder().join("config").join(format!("{}.toml", agent.name));
-        let text = format!(
-            "{}\n[runtime]\n{}\n[serve]\naddress = \"127.0.0.1:{}\"\n\
-             socket = \"{}\"\n[ledger]\ndir = \"{}\"\n\
-             [log]\nlevel = \"pullfuse=debug,info\"\n",
-            agent.config,
-            agent.runtime,
-            agent.port,
-            agent.socket(),
-            agent.ledger
-        );
-        fs::write(&config, text)?;
+        let config = self.configure(agent)?;
         let argv = [
             env!("CARGO_BIN_EXE_pullfuse"),
             "run",
@@ -123,6 +117,25 @@ impl Node {
         let program = Program::new(agent.name.as_str(), argv)
             .env("KUBECONFIG", kubeconfig.to_str().context("an odd path")?);
         self.rig.spawn(program).await
+    }
+
+    /// Writes an agent's configuration, as whole as a ConfigMap comes; one that runs follows it.
+    pub fn configure(&self, agent: &AgentOptions) -> anyhow::Result<PathBuf> {
+        let config = self.rig.folder().join("config").join(format!("{}.toml", agent.name));
+        let text = format!(
+            "{}\n[runtime]\n{}\n[serve]\naddress = \"127.0.0.1:{}\"\n\
+             socket = \"{}\"\n[ledger]\ndir = \"{}\"\n\
+             [log]\nlevel = \"pullfuse=debug,info\"\n",
+            agent.config,
+            agent.runtime,
+            agent.port,
+            agent.socket(),
+            agent.ledger
+        );
+        let draft = config.with_extension("draft");
+        fs::write(&draft, text)?;
+        fs::rename(&draft, &config)?;
+        Ok(config)
     }
 
     /// A kubeconfig with a token of the agent's ServiceAccount, which is made if it does not exist.
@@ -180,27 +193,7 @@ impl Node {
         })
     }
 
-    /// What a command that asks the agent prints; it must end well.
-    pub async fn ask(&self, agent: &AgentOptions, words: &[&str]) -> anyhow::Result<String> {
-        let name = format!("{}-ask-{}", agent.name, ASKED.fetch_add(1, Ordering::Relaxed));
-        let socket = agent.socket();
-        let argv = [env!("CARGO_BIN_EXE_pullfuse")].iter().chain(words);
-        let argv = argv.copied().chain(["--socket", socket.as_str()]);
-        self.rig.spawn(Program::new(name.as_str(), argv)).await?;
-        let exit = self.rig.wait_exit(&name).await?;
-        let said = self.rig.log(&name).unwrap_or_default();
-        anyhow::ensure!(exit.code == Some(0), "{words:?} ended with {exit:?}:\n{said}");
-        Ok(said)
-    }
-
     pub fn log_of(&self, agent: &AgentOptions) -> String {
         self.rig.log(&agent.name).unwrap_or_default()
-    }
-
-    /// The value of one series of the agent's metrics; 0 while it does not exist.
-    pub async fn metric(&self, agent: &AgentOptions, series: &str) -> anyhow::Result<f64> {
-        let text = self.rig.metrics(agent.port).await?;
-        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        Ok(value.map_or(Ok(0.0), str::parse)?)
     }
 }

@@ -1,6 +1,7 @@
 //! Nodes with an agent on them, and what scenarios ask of both.
 
 mod agent;
+mod answers;
 mod cri;
 mod node;
 mod pods;
@@ -12,8 +13,8 @@ use tokio::runtime::Runtime;
 
 pub use agent::{AgentOptions, NO_RIGHTS};
 pub use cri::{pull, ready_sandboxes};
-pub use node::{Node, stop_nodes};
-pub use pods::{Waiting, condition, job_condition, missing_pod, phase};
+pub use node::{Node, no_pull_limit, stop_nodes};
+pub use pods::{Waiting, condition, job_condition, missing_pod, phase, verdict};
 
 /// Longest wait for anything that a scenario expects: the machines are shared and slow at times.
 pub const LONG: Duration = Duration::from_secs(240);
@@ -27,4 +28,17 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     Trial::test(name, move || RUNTIME.block_on(run()).map_err(|error| format!("{error:?}").into()))
+}
+
+/// Looks until there is something to see.
+pub async fn until<T>(look: impl AsyncFn() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+    let looking = async {
+        loop {
+            if let Some(seen) = look().await? {
+                return anyhow::Ok(seen);
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    };
+    tokio::time::timeout(LONG, looking).await?
 }

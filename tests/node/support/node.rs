@@ -108,15 +108,22 @@ impl Node {
     }
 }
 
+/// A kubelet that asks for as many images per second as it is told to.
+pub fn no_pull_limit() -> Value {
+    json!({ "registryPullQPS": 0 })
+}
+
 async fn shared(
     shared: &Shared,
-    options: Options,
+    mut options: Options,
     agent: AgentOptions,
 ) -> anyhow::Result<Arc<Node>> {
     let mut node = shared.lock().await;
     if let Some(node) = &*node {
         return Ok(Arc::clone(node));
     }
+    // What one scenario pulls must not make the kubelet refuse another's pull.
+    options.kubelet_config = no_pull_limit();
     let made = Arc::new(Node::start(options, Some(agent)).await?);
     *node = Some(Arc::clone(&made));
     Ok(made)

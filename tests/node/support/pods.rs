@@ -34,6 +34,12 @@ pub fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
     pod.status.as_ref()?.conditions.iter().flatten().find(|c| c.type_ == kind)
 }
 
+/// What our annotation on a pod that was ended says.
+pub fn verdict(pod: &Pod) -> Value {
+    let text = pod.metadata.annotations.as_ref().and_then(|all| all.get("pullfuse.io/verdict"));
+    serde_json::from_str(text.map_or("null", String::as_str)).unwrap()
+}
+
 /// The reason of a Job's condition, if that is true.
 pub fn job_condition<'a>(job: &'a Job, kind: &str) -> Option<&'a str> {
     let conditions = job.status.as_ref()?.conditions.iter().flatten();

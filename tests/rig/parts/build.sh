@@ -4,7 +4,8 @@
 # Usage: build.sh            builds what is missing, prints that folder's path on the last line
 #
 # Each part is cached outside the tree under $PULLFUSE_CACHE (default ~/.cache/pullfuse), keyed by
-# its lock file, so that a part is rebuilt only when its own versions change.
+# its folder's files, which are a lock file and perhaps sources, so that it is rebuilt only when
+# these change.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${PULLFUSE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pullfuse}
@@ -42,7 +43,7 @@ part() {
     say "built $name in $((SECONDS - started)) s"
 }
 
-lock_of() { cat "$here/$1/go.mod" "$here/$1/go.sum" | sha256sum | cut -c1-12; }
+key_of() { cat "$here/$1"/* | sha256sum | cut -c1-12; }
 
 # go_tools NAME OUTPUT=PACKAGE...: builds packages pinned by NAME/go.mod.
 go_tools() {
@@ -89,6 +90,7 @@ build_etcd() { local ldflags="" && go_tools "$1" etcd=go.etcd.io/etcd/server/v3;
 build_registry() {
     local ldflags="" && go_tools "$1" registry=github.com/distribution/distribution/v3/cmd/registry
 }
+build_cri_client() { local ldflags="" && go_tools "$1" "$1=."; }
 say_log() { echo "-- $*"; }
 
 # Debian's packages are unpacked, not installed: no service starts, nothing on the host changes.
@@ -114,14 +116,15 @@ command -v go >/dev/null || die "Go is missing: install Go 1.26 or newer and put
 command -v gcc >/dev/null || die "gcc is missing: apt-get install gcc libc6-dev"
 debian_key=$(apt-cache policy "${debian_packages[@]}" | sed -n 's/ *Candidate: //p' | sha256sum | cut -c1-12)
 
-part etcd "$(lock_of etcd)" build_etcd
-part registry "$(lock_of registry)" build_registry
-part containerd "$(lock_of containerd)" build_containerd
+part etcd "$(key_of etcd)" build_etcd
+part registry "$(key_of registry)" build_registry
+part containerd "$(key_of containerd)" build_containerd
+part cri-client "$(key_of cri-client)" build_cri_client
 part debian "$debian_key" build_debian
 part pause 1 build_pause
 part fine "$(sha256sum <"$here/fine.c" | cut -c1-12)" build_fine
-part kubernetes "$(lock_of kubernetes)" build_kubernetes
-part kubelet-1.33 "$(lock_of kubelet-1.33)" build_kubelet_133
+part kubernetes "$(key_of kubernetes)" build_kubernetes
+part kubelet-1.33 "$(key_of kubelet-1.33)" build_kubelet_133
 
 # One folder of links that names exactly this set of parts.
 all=$cache/rig-$(printf '%s\n' "${parts[@]}" | sha256sum | cut -c1-12)

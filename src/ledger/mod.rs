@@ -1,7 +1,8 @@
-//! What survives a restart: tallies and verdicts, in one embedded database file.
+//! What survives a restart, in one embedded database file.
 //!
-//! One process per file; a second one is refused. A record that cannot be read is skipped and
-//! counted, a file that cannot be opened as a database is set aside.
+//! In: a [`Batch`] of tallies, verdicts, episodes and what parts of the agent remember. Out: what was
+//! [`Kept`]. Touches one file in `ledger.dir`: one process has it, a second one is refused. A record
+//! that cannot be read is skipped and counted, a file that is no database is set aside.
 
 use std::{
     borrow::Borrow,
@@ -19,8 +20,12 @@ use redb::{
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-use super::{PullKey, Tally};
-use crate::{act::VerdictRecord, history::Episode, pods::PodUid};
+use crate::{
+    act::VerdictRecord,
+    attempts::{PullKey, Tally},
+    history::Episode,
+    pods::PodUid,
+};
 
 const FILE: &str = "ledger.redb";
 /// Layout of the records; a change needs a migration.
@@ -330,5 +335,4 @@ impl From<DatabaseError> for OpenError {
 }
 
 #[cfg(test)]
-#[path = "ledger_tests.rs"]
 mod tests;

@@ -1,0 +1,93 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Context;
+use k8s_openapi::api::events::v1::Event;
+use pullfuse_rig::{Exit, NODE, Program};
+use serde_json::Value;
+
+use super::{AgentOptions, Node, until};
+
+/// Commands so far, for their names on the rigs.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+/// What an agent says of itself: to its command line, in metrics and in Events.
+impl Node {
+    /// What a command that asks the agent prints; it must end well.
+    pub async fn ask(&self, agent: &AgentOptions, words: &[&str]) -> anyhow::Result<String> {
+        let (exit, said) = self.command(agent, words).await?;
+        anyhow::ensure!(exit.code == Some(0), "{words:?} ended with {exit:?}:\n{said}");
+        Ok(said)
+    }
+
+    /// How a command that asks the agent ends, and what it prints.
+    pub async fn command(
+        &self,
+        agent: &AgentOptions,
+        words: &[&str],
+    ) -> anyhow::Result<(Exit, String)> {
+        let name = format!("{}-ask-{}", agent.name, ASKED.fetch_add(1, Ordering::Relaxed));
+        let socket = agent.socket();
+        let argv = [env!("CARGO_BIN_EXE_pullfuse")].iter().chain(words);
+        let argv = argv.copied().chain(["--socket", socket.as_str()]);
+        self.rig.spawn(Program::new(name.as_str(), argv)).await?;
+        let exit = self.rig.wait_exit(&name).await?;
+        Ok((exit, self.rig.log(&name).unwrap_or_default()))
+    }
+
+    /// What `pullfuse pod` says, for programs, about a pod with one failing image.
+    pub async fn failing(&self, agent: &AgentOptions, pod: &str) -> anyhow::Result<Value> {
+        let said = self.ask(agent, &["pod", pod, "-o", "json"]).await?;
+        let mut answer: Value = serde_json::from_str(&said)?;
+        Ok(answer["images"][0].take())
+    }
+
+    /// The value of one series of the agent's metrics; 0 while it does not exist.
+    pub async fn metric(&self, agent: &AgentOptions, series: &str) -> anyhow::Result<f64> {
+        let text = self.rig.metrics(agent.port).await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        Ok(value.map_or(Ok(0.0), str::parse)?)
+    }
+
+    /// Waits until a series has this value.
+    pub async fn until_metric(
+        &self,
+        agent: &AgentOptions,
+        series: &str,
+        value: f64,
+    ) -> anyhow::Result<()> {
+        let reached = async || Ok((self.metric(agent, series).await? == value).then_some(()));
+        let waited = until(reached).await;
+        waited.with_context(|| format!("{series} never was {value}; {}", self.log_of(agent)))
+    }
+
+    /// Waits for an Event of an agent about a pod.
+    pub async fn until_told(
+        &self,
+        namespace: &str,
+        pod: &str,
+        reason: &str,
+    ) -> anyhow::Result<Event> {
+        let told = async || Ok(self.told(namespace, pod).await?.into_iter().find(of(reason)));
+        until(told).await.with_context(|| format!("no Event {reason} about {namespace}/{pod}"))
+    }
+
+    /// Waits for an Event of an agent about the node that names all these words.
+    pub async fn until_node_told(&self, reason: &str, word: &str) -> anyhow::Result<Event> {
+        let about = |event: &Event| {
+            of(reason)(event) && event.note.as_deref().is_some_and(|note| note.contains(word))
+        };
+        let told = async || Ok(self.told("default", NODE).await?.into_iter().find(about));
+        until(told).await.with_context(|| format!("no Event {reason} about the node and {word}"))
+    }
+
+    /// The Events of agents about this object.
+    pub async fn told(&self, namespace: &str, name: &str) -> anyhow::Result<Vec<Event>> {
+        let mut events = self.rig.events(namespace, name).await?;
+        events.retain(|e| e.reporting_controller.as_deref() == Some("pullfuse.io/pullfuse"));
+        Ok(events)
+    }
+}
+
+fn of(reason: &str) -> impl Fn(&Event) -> bool {
+    move |event| event.reason.as_deref() == Some(reason)
+}
