@@ -10,7 +10,7 @@ use pullfuse::{
     attempts::{Call, PullKey},
     config,
     fuse::Fuse,
-    pods::{Asked, ImageState, Labels, PodFacts, Trouble},
+    pods::{ImageState, PodFacts, Trouble},
     settings::Settings,
     simulation::Simulation,
 };
@@ -50,22 +50,10 @@ fn call(pod: usize, seconds: i64) -> Call {
 
 fn facts(pod: usize) -> PodFacts {
     let trouble = Trouble { reason: "ErrImagePull".into(), message: error(pod) };
+    let (namespace, name) = (format!("ns-{}", pod % 50), format!("pod-{pod}"));
     PodFacts {
-        namespace: format!("ns-{}", pod % 50),
-        name: format!("pod-{pod}"),
-        uid: format!("uid-{pod}"),
-        resource_version: "1".into(),
-        phase: "Pending".into(),
-        restart_policy: "Never".into(),
-        priority_class: String::new(),
-        labels: Some(Labels::new()),
-        owner: None,
-        asked: Asked::default(),
-        mirror: false,
-        deleting: false,
-        judged: false,
-        waits: false,
         images: [(image(pod), ImageState::Failed(trouble))].into(),
+        ..PodFacts::pending(&namespace, &name, &format!("uid-{pod}"))
     }
 }
 
