@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::{
     attempts::{Causes, PullKey, Source, Stage, Tally},
     classify::{Cause, Class},
-    pods::{Asked, ImageState, Labels, PodFacts, Trouble},
+    pods::{ImageState, PodFacts, Trouble},
 };
 
 /// A fixed point in time.
@@ -24,21 +24,9 @@ pub(crate) fn failed() -> ImageState {
 /// The pod, with what its status says about img.
 pub(crate) fn pod(state: Option<ImageState>) -> PodFacts {
     PodFacts {
-        namespace: "batch".into(),
-        name: "p".into(),
-        uid: "uid-1".into(),
         resource_version: "1".into(),
-        phase: "Pending".into(),
-        restart_policy: "Never".into(),
-        priority_class: String::new(),
-        labels: Some(Labels::new()),
-        owner: None,
-        asked: Asked::default(),
-        mirror: false,
-        deleting: false,
-        judged: false,
-        waits: false,
         images: state.into_iter().map(|state| ("img".to_owned(), state)).collect(),
+        ..PodFacts::pending("batch", "p", "uid-1")
     }
 }
 

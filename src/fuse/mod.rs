@@ -15,7 +15,7 @@ pub use self::held::{By, Held};
 use crate::{
     attempts::{Attempts, Call, Change, Judged, PullKey, Source, Tally},
     classify::{Cause, Failure},
-    pods::{PodFacts, PodUid},
+    pods::{PodFacts, PodUid, Trouble},
     policy::{
         Because, Decision, Ruling,
         breaker::{self, Breaker, Transition},
@@ -73,12 +73,15 @@ pub struct Fuse {
     attempts: Attempts,
     breaker: Breaker,
     caps: Caps,
+    /// The cause of each last attempt, with what it was found in: a text seldom changes from one
+    /// attempt to the next, and reading it is the dearest step.
+    causes: BTreeMap<PullKey, (Trouble, Cause)>,
 }
 
 impl Fuse {
     /// Goes on from what the ledger kept.
     pub fn new(tallies: BTreeMap<PullKey, Tally>, breaker: Breaker, caps: Caps) -> Self {
-        Self { attempts: Attempts::new(tallies), breaker, caps }
+        Self { attempts: Attempts::new(tallies), breaker, caps, causes: BTreeMap::new() }
     }
 
     /// Every image that fails now.
@@ -124,8 +127,10 @@ impl Fuse {
         self.attempts.set_image_was_present(key, present).map(|_| Step::Moved(key.clone()))
     }
 
-    /// Looks again for the cause of each image's last attempt, by other rules.
+    /// Looks again for the cause of each image's last attempt, by other rules. To be called whenever
+    /// the settings have changed.
     pub fn look_again(&mut self, settings: &Settings, now: Timestamp) -> Vec<Step> {
+        self.causes.clear();
         let all: Vec<PullKey> = self.attempts.iter().map(|(key, _)| key.clone()).collect();
         self.take_in(all.into_iter().map(Change::Moved).collect(), settings, now)
     }
@@ -146,7 +151,8 @@ impl Fuse {
 
     /// Drops what is known of every pod for which `keep` is false.
     pub fn retain(&mut self, keep: impl Fn(&PodUid) -> bool) -> Vec<Step> {
-        let gone = self.attempts.retain(keep).into_iter();
+        let gone = self.attempts.retain(&keep).into_iter();
+        self.causes.retain(|key, _| keep(&key.pod_uid));
         gone.map(|(key, tally)| Step::Forgotten(key, Box::new(tally))).collect()
     }
 
@@ -155,8 +161,8 @@ impl Fuse {
         let mut opinions = Vec::new();
         for image in pod.images.keys() {
             let key = PullKey { pod_uid: pod.uid.clone(), image: image.clone() };
+            let Some(cause) = self.cause(&key, settings) else { continue };
             let Some(tally) = self.attempts.get(&key) else { continue };
-            let cause = cause(&key, tally, settings);
             let ruling = settings.policy.judge(pod, image, tally, now);
             let judgement = match ruling.decision {
                 Decision::Wait(until) => Judgement::Wait(until),
@@ -228,6 +234,7 @@ impl Fuse {
                     if tally.source == Source::PodStatus {
                         self.came(&key.image, settings, now, &mut steps);
                     }
+                    self.causes.remove(&key);
                     steps.push(Step::Reset(key, tally));
                 }
             }
@@ -236,8 +243,25 @@ impl Fuse {
     }
 
     fn find_cause(&mut self, key: &PullKey, settings: &Settings) -> Option<Cause> {
-        let cause = cause(key, self.attempts.get(key)?, settings);
+        let cause = self.cause(key, settings)?;
         self.attempts.set_cause(key, judged(&cause));
+        Some(cause)
+    }
+
+    /// The cause of a tally's last attempt.
+    fn cause(&mut self, key: &PullKey, settings: &Settings) -> Option<Cause> {
+        let trouble = &self.attempts.get(key)?.trouble;
+        if let Some((_, cause)) = self.causes.get(key).filter(|(of, _)| of == trouble) {
+            return Some(cause.clone());
+        }
+        let cause = settings.classifier.classify(&Failure {
+            message: &trouble.message,
+            code: None,
+            runtime: None,
+            reason: Some(&trouble.reason),
+            image: Some(&key.image),
+        });
+        self.causes.insert(key.clone(), (trouble.clone(), cause.clone()));
         Some(cause)
     }
 
@@ -268,16 +292,7 @@ fn judged(cause: &Cause) -> Judged {
     Judged { class: cause.class, disposition: cause.disposition }
 }
 
-/// The cause of a tally's last attempt.
-pub fn cause(key: &PullKey, tally: &Tally, settings: &Settings) -> Cause {
-    settings.classifier.classify(&Failure {
-        message: &tally.trouble.message,
-        code: None,
-        runtime: None,
-        reason: Some(&tally.trouble.reason),
-        image: Some(&key.image),
-    })
-}
-
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 mod tests;

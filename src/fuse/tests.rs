@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     classify::Class,
     fixtures::{key, pod, start},
-    pods::{ImageState, Trouble},
+    pods::ImageState,
     policy::{breaker::State, caps::Cap},
 };
 
@@ -148,6 +148,10 @@ fn other_rules_see_other_causes_also_in_what_was_counted() {
     let after_reload = settings("[[rules]]\nmatch = \"scanner\"\nclass = \"signature\"");
     fuse.look_again(&after_reload, after(2));
     assert_eq!(fuse.attempts().get(&key()).unwrap().cause().class, Class::Signature);
+    let [opinion] = &fuse.judge(&stuck("uid-1", "img"), &after_reload, after(3))[..] else {
+        panic!("one image")
+    };
+    assert_eq!(opinion.cause.class, Class::Signature);
 }
 
 #[test]

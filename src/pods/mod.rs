@@ -97,6 +97,27 @@ impl PodFacts {
         })
     }
 
+    /// A pod of which only this is known: Pending, with restartPolicy Never, and nothing else.
+    pub fn pending(namespace: &str, name: &str, uid: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+            uid: uid.into(),
+            resource_version: String::new(),
+            phase: "Pending".into(),
+            restart_policy: "Never".into(),
+            priority_class: String::new(),
+            labels: Some(Labels::new()),
+            owner: None,
+            asked: Asked::default(),
+            mirror: false,
+            deleting: false,
+            judged: false,
+            waits: false,
+            images: BTreeMap::new(),
+        }
+    }
+
     /// `namespace/name`, as people write it.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)

@@ -17,7 +17,7 @@ pub use self::fate::{Fate, Outlook};
 use crate::{
     attempts::{Call, PullKey},
     fuse::{Fuse, Judgement, Opinion, Step},
-    pods::{Asked, ImageState, Labels, PodFacts, PodUid, Trouble},
+    pods::{ImageState, PodFacts, PodUid, Trouble},
     settings::Settings,
 };
 
@@ -57,7 +57,10 @@ impl Simulation {
     pub fn hear(&mut self, call: Call) {
         self.pass(call.ended);
         let (key, came) = (call.key.clone(), call.error.is_none());
-        let pod = self.pods.entry(key.pod_uid.clone()).or_insert_with(|| facts(&call));
+        let pod = self
+            .pods
+            .entry(key.pod_uid.clone())
+            .or_insert_with(|| PodFacts::pending(&call.namespace, &call.pod, &key.pod_uid));
         pod.images.insert(key.image.clone(), state(call.error.as_deref()));
         if came {
             let fate = self.fates.entry(key.clone()).or_insert_with(|| pulled(&call));
@@ -210,26 +213,6 @@ impl Simulation {
 const PENDING: &str = "Pending";
 const FAILED: &str = "Failed";
 
-fn facts(call: &Call) -> PodFacts {
-    PodFacts {
-        namespace: call.namespace.clone(),
-        name: call.pod.clone(),
-        uid: call.key.pod_uid.clone(),
-        resource_version: String::new(),
-        phase: PENDING.into(),
-        restart_policy: "Never".into(),
-        priority_class: String::new(),
-        labels: Some(Labels::new()),
-        owner: None,
-        asked: Asked::default(),
-        mirror: false,
-        deleting: false,
-        judged: false,
-        waits: false,
-        images: BTreeMap::new(),
-    }
-}
-
 fn state(error: Option<&str>) -> ImageState {
     error.map_or(ImageState::Pulled, |message| {
         ImageState::Failed(Trouble { reason: "ErrImagePull".into(), message: message.into() })
@@ -252,5 +235,7 @@ fn pulled(call: &Call) -> Fate {
     }
 }
 
+#[cfg(test)]
+mod scale_tests;
 #[cfg(test)]
 mod tests;
