@@ -69,7 +69,7 @@ impl Reload {
                 () = changed.notified() => tokio::time::sleep(SETTLES_IN).await,
                 _ = tick.tick() => {}
             }
-            match read(&self.path) {
+            match read(&self.path, &self.config) {
                 Ok(config) => {
                     if config != self.config {
                         self.take(config, &mut apply);
@@ -115,9 +115,9 @@ impl Reload {
 
 /// Reads the file anew. While it is written in place it may be seen empty, which would be valid and
 /// mean the defaults.
-fn read(path: &Path) -> Result<Config, ConfigError> {
+fn read(path: &Path, in_effect: &Config) -> Result<Config, ConfigError> {
     let empty = std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
-    if empty {
+    if empty && *in_effect != Config::default() {
         let message = "the file is empty; write a comment if the defaults are meant".into();
         return Err(ConfigError::Invalid { path: path.into(), message });
     }
