@@ -15,7 +15,7 @@ pub enum ApiError {
     #[error("the pod is gone")]
     Gone,
     /// A right is missing: say so and try again much later.
-    #[error("{0}; check that the RBAC rules of daemonset/ are applied")]
+    #[error("{0}; check that the RBAC rules and admission policies of daemonset/ are applied")]
     Forbidden(String),
     /// The write itself is refused; the same one will be refused again.
     #[error("{0}")]

@@ -21,6 +21,7 @@ async fn does_the_job() -> anyhow::Result<()> {
     deploy::push_image(&node.rig).await?;
     node.rig.apply(&deploy::manifests(&node.rig, 2, "5s")?).await?;
     until_ready(&node).await?;
+    node.until_policies_hold().await?;
     node.rig.namespace("ds").await?;
     node.rig.apply(&missing_pod("ds", "p", json!({}))).await?;
     node.wait_pod("ds", "p", "it failed once", |pod| pod.waits_for("ErrImagePull")).await?;

@@ -140,8 +140,7 @@ async fn the_deadline_ends_pods_too() -> anyhow::Result<()> {
     node.until_logged(&agent, &["held back", "forbidden", "RBAC"]).await?;
     assert_eq!(phase(&node.pods("deadline").get("early").await?), "Pending");
 
-    let rights = std::fs::read_to_string(crate::deploy::shipped("components/deadline/rbac.yaml"))?;
-    node.rig.apply(&rights).await?;
+    node.install_deadline_right().await?;
     let pod = node.wait_pod("deadline", "early", "it is Failed", |p| phase(p) == "Failed").await?;
     let status = pod.status.as_ref().unwrap();
     assert_eq!(status.reason.as_deref(), Some("DeadlineExceeded"));
@@ -156,8 +155,7 @@ async fn the_deadline_ends_pods_too() -> anyhow::Result<()> {
 async fn falls_back() -> anyhow::Result<()> {
     let agent = AgentOptions::two_attempts();
     let node = Node::start(Options::default(), Some(agent.clone())).await?;
-    let rights = std::fs::read_to_string(crate::deploy::shipped("components/deadline/rbac.yaml"))?;
-    node.rig.apply(&rights).await?;
+    node.install_deadline_right().await?;
     node.rig.namespace("reverted").await?;
     node.rig.apply(&missing_pod("reverted", "p", json!({}))).await?;
     node.wait_pod("reverted", "p", "it is Failed", |pod| phase(pod) == "Failed").await?;

@@ -22,6 +22,7 @@ mod jobs;
 mod outages;
 mod policy;
 mod preconditions;
+mod privilege;
 mod reload;
 mod wire;
 
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         bystanders::trials(),
         capture::trials(),
         preconditions::trials(),
+        privilege::trials(),
     ]
     .into_iter()
     .flatten()

@@ -25,6 +25,8 @@ pub struct AgentOptions {
     pub runtime: String,
     /// The ServiceAccount whose token it shows.
     pub account: String,
+    /// Whether that token is bound to a pod, as in the DaemonSet, and so names the node.
+    pub bound: bool,
     /// What it is told its node is.
     pub node: String,
     /// Folder of its ledger.
@@ -41,6 +43,7 @@ impl AgentOptions {
             config: config.into(),
             runtime: "capture = \"off\"".into(),
             account: "pullfuse".into(),
+            bound: false,
             node: NODE.into(),
             ledger: "/var/lib/pullfuse".into(),
             server: None,
@@ -78,6 +81,12 @@ impl AgentOptions {
     /// Counts from the CRI socket.
     pub fn listening(mut self) -> Self {
         self.runtime = "capture = \"auto\"".into();
+        self
+    }
+
+    /// Shows a token as the kubelet mounts it.
+    pub fn bound(mut self) -> Self {
+        self.bound = true;
         self
     }
 
@@ -146,7 +155,11 @@ impl Node {
             let new = serde_json::from_value(json!({ "metadata": { "name": account } }))?;
             accounts.create(&PostParams::default(), &new).await?;
         }
-        let token = self.rig.service_account_token("pullfuse", account, None).await?;
+        let pod = match agent.bound {
+            true => Some(self.pod_of_an_agent(&agent.name, NODE).await?),
+            false => None,
+        };
+        let token = self.rig.service_account_token("pullfuse", account, pod.as_ref()).await?;
         let mut kubeconfig = Kubeconfig::read_from(self.rig.inner_kubeconfig())?;
         let user = kubeconfig.auth_infos.first_mut().and_then(|user| user.auth_info.as_mut());
         user.context("a kubeconfig without a user")?.token = Some(token.into());

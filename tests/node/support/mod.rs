@@ -5,6 +5,7 @@ mod answers;
 mod cri;
 mod node;
 mod pods;
+mod rights;
 
 use std::{future::Future, sync::LazyLock, time::Duration};
 
@@ -15,6 +16,7 @@ pub use agent::{AgentOptions, NO_RIGHTS};
 pub use cri::{pull, ready_sandboxes};
 pub use node::{Node, no_pull_limit, stop_nodes};
 pub use pods::{Waiting, condition, job_condition, missing_pod, phase, verdict};
+pub use rights::{Holder, event};
 
 /// Longest wait for anything that a scenario expects: the machines are shared and slow at times.
 pub const LONG: Duration = Duration::from_secs(240);

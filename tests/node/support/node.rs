@@ -1,4 +1,4 @@
-use std::{fs, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::{AgentOptions, LONG};
-use crate::deploy::shipped;
 
 /// A node with an agent whose rights are those of `daemonset/`.
 pub struct Node {
@@ -29,15 +28,6 @@ impl Node {
     /// A node with nothing of pullfuse on it.
     pub async fn start_bare(options: Options) -> anyhow::Result<Self> {
         Ok(Self { rig: Rig::start(options).await? })
-    }
-
-    /// Namespace, ServiceAccount and RBAC exactly as they ship.
-    async fn install_rights(&self) -> anyhow::Result<()> {
-        self.rig.namespace("pullfuse").await?;
-        let rbac = fs::read_to_string(shipped("rbac.yaml"))?;
-        let account = "kind: ServiceAccount\nmetadata:\n  name: pullfuse\n";
-        assert!(rbac.contains(account), "the ServiceAccount is expected without a namespace");
-        self.rig.apply(&rbac.replace(account, &format!("{account}  namespace: pullfuse\n"))).await
     }
 
     pub fn pods(&self, namespace: &str) -> Api<Pod> {
@@ -83,28 +73,48 @@ static CORE: Shared = Mutex::const_new(None);
 static OLD_KUBELET: Shared = Mutex::const_new(None);
 static OLD_CONTAINERD: Shared = Mutex::const_new(None);
 static ONE_ATTEMPT: Shared = Mutex::const_new(None);
+static GUARDED: Shared = Mutex::const_new(None);
 
 impl Node {
     /// The newest of everything; two attempts end a pod.
     pub async fn core() -> anyhow::Result<Arc<Self>> {
-        shared(&CORE, Options::default(), AgentOptions::two_attempts()).await
+        let agent = AgentOptions::two_attempts();
+        shared(&CORE, Self::common(Options::default(), Some(agent))).await
     }
 
     /// The oldest kubelet that the API server supports; two attempts end a pod.
     pub async fn old_kubelet() -> anyhow::Result<Arc<Self>> {
         let options = Options { kubelet: Kubelet::V1_33, ..Options::default() };
-        shared(&OLD_KUBELET, options, AgentOptions::two_attempts()).await
+        shared(&OLD_KUBELET, Self::common(options, Some(AgentOptions::two_attempts()))).await
     }
 
     /// Debian's containerd; two attempts end a pod.
     pub async fn old_containerd() -> anyhow::Result<Arc<Self>> {
         let options = Options { containerd: Containerd::V1_6, ..Options::default() };
-        shared(&OLD_CONTAINERD, options, AgentOptions::two_attempts()).await
+        shared(&OLD_CONTAINERD, Self::common(options, Some(AgentOptions::two_attempts()))).await
     }
 
     /// One attempt and 30 s end a pod, so that the verdict falls anywhere in the back-off.
     pub async fn one_attempt() -> anyhow::Result<Arc<Self>> {
-        shared(&ONE_ATTEMPT, Options::default(), AgentOptions::one_attempt("30s")).await
+        let agent = AgentOptions::one_attempt("30s");
+        shared(&ONE_ATTEMPT, Self::common(Options::default(), Some(agent))).await
+    }
+
+    /// No agent of its own; the admission policies are in force, and the deadline may be set.
+    pub async fn guarded() -> anyhow::Result<Arc<Self>> {
+        let made = async {
+            let node = Self::common(Options::default(), None).await?;
+            node.install_deadline_right().await?;
+            node.install_policies().await?;
+            Ok(node)
+        };
+        shared(&GUARDED, made).await
+    }
+
+    async fn common(mut options: Options, agent: Option<AgentOptions>) -> anyhow::Result<Self> {
+        // What one scenario pulls must not make the kubelet refuse another's pull.
+        options.kubelet_config = no_pull_limit();
+        Self::start(options, agent).await
     }
 }
 
@@ -115,23 +125,20 @@ pub fn no_pull_limit() -> Value {
 
 async fn shared(
     shared: &Shared,
-    mut options: Options,
-    agent: AgentOptions,
+    make: impl Future<Output = anyhow::Result<Node>>,
 ) -> anyhow::Result<Arc<Node>> {
     let mut node = shared.lock().await;
     if let Some(node) = &*node {
         return Ok(Arc::clone(node));
     }
-    // What one scenario pulls must not make the kubelet refuse another's pull.
-    options.kubelet_config = no_pull_limit();
-    let made = Arc::new(Node::start(options, Some(agent)).await?);
+    let made = Arc::new(make.await?);
     *node = Some(Arc::clone(&made));
     Ok(made)
 }
 
 /// Stops the shared nodes.
 pub fn stop_nodes() {
-    for shared in [&CORE, &OLD_KUBELET, &OLD_CONTAINERD, &ONE_ATTEMPT] {
+    for shared in [&CORE, &OLD_KUBELET, &OLD_CONTAINERD, &ONE_ATTEMPT, &GUARDED] {
         drop(shared.blocking_lock().take());
     }
 }
