@@ -9,6 +9,8 @@ use crate::support::{Holder, Node, event, missing_pod};
 const NAMESPACE: &str = "privilege";
 /// A node without a kubelet: nobody but the test changes its pods.
 const OTHER_NODE: &str = "node-b";
+/// The pod that is marked as the mirror of a static one.
+const MIRROR: &str = "mirror";
 
 /// What an agent writes to `pods/status`.
 fn verdict() -> Value {
@@ -119,8 +121,11 @@ pub(super) async fn pods() -> anyhow::Result<()> {
         is_refused(there.patch_status(NAMESPACE, &name, &revived).await, &words);
     }
     let critical = json!({ "priorityClassName": "system-node-critical" });
-    make_pod(&node, "critical", critical, &pending).await?;
-    is_refused(there.patch_status(NAMESPACE, "critical", &verdict).await, "system-*-critical");
+    for (name, change) in [("critical", critical), (MIRROR, json!({}))] {
+        make_pod(&node, name, change, &pending).await?;
+        let answer = there.patch_status(NAMESPACE, name, &verdict).await;
+        is_refused(answer, "mirror pods and to pods of the priority classes system-*-critical");
+    }
     deadlines(&node, &here, &there, &pending).await
 }
 
@@ -153,10 +158,13 @@ async fn deadlines(
 }
 
 /// A pod on the other node, in this state.
-async fn make_pod(node: &Node, name: &str, spec: Value, status: &Value) -> anyhow::Result<()> {
-    let mut pod: Value = serde_json::from_str(&missing_pod(NAMESPACE, name, spec))?;
+async fn make_pod(node: &Node, name: &str, change: Value, status: &Value) -> anyhow::Result<()> {
+    let mut pod: Value = serde_json::from_str(&missing_pod(NAMESPACE, name, change))?;
     pod["spec"]["nodeName"] = OTHER_NODE.into();
     pod["metadata"]["annotations"] = json!({ "kept": "yes" });
+    if name == MIRROR {
+        pod["metadata"]["annotations"]["kubernetes.io/config.mirror"] = "hash".into();
+    }
     node.rig.apply(&pod.to_string()).await?;
     let status = Patch::Merge(json!({ "status": status }));
     node.pods(NAMESPACE).patch_status(name, &PatchParams::default(), &status).await?;
