@@ -24,7 +24,9 @@ const ATTEMPTS: u32 = 3;
 const READY_WITHIN: Duration = Duration::from_secs(120);
 const FAILED_WITHIN: Duration = Duration::from_secs(300);
 /// Port of the registry that answers 503.
-const BUSY: u16 = 5001;
+const BUSY_PORT: u16 = 5001;
+/// The Job that wants an image of it.
+const BUSY: &str = "registry-busy";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -58,11 +60,11 @@ async fn main() -> anyhow::Result<()> {
     done(started);
 
     step("creating three Jobs");
-    let busy = FakeRegistry::serve(rig.listen(BUSY)?)?;
+    let busy = FakeRegistry::serve(rig.listen(BUSY_PORT)?)?;
     busy.set_default(Answer::ServerError(http::StatusCode::SERVICE_UNAVAILABLE));
     let jobs = [
         ("image-missing", "127.0.0.1:5000/team/app:v1.2.4".to_owned()),
-        ("registry-busy", busy.image("team/app:v1.2.3")),
+        (BUSY, busy.image("team/app:v1.2.3")),
         ("image-fine", FINE_IMAGE.to_owned()),
     ];
     for (name, image) in &jobs {
@@ -140,7 +142,7 @@ async fn row(rig: &Rig, name: &str) -> anyhow::Result<Row> {
     Ok(Row::new(name, &job, pod.as_ref(), attempts))
 }
 
-/// What pullfuse's own log says; `pullfuse pods` does not exist yet.
+/// What pullfuse's own log says.
 fn attempts_of(rig: &Rig, pod: &str) -> u64 {
     let logs = rig.host_path("/var/log/pods");
     let mut attempts = 0;
@@ -182,7 +184,13 @@ async fn explain(rig: &Rig, job: &str) -> anyhow::Result<()> {
         "  the Job at once, instead of leaving it in ImagePullBackOff for ever. The pod's Event:"
     );
     println!("    {}", note.and_then(|e| e.note.clone()).unwrap_or_default());
-    println!("  registry-busy is counted too in this version: telling a missing image from a busy");
-    println!("  registry comes later. image-fine runs and was never touched.\n");
+    let busy = row(rig, BUSY).await?;
+    anyhow::ensure!(busy.job == "active", "a busy registry failed its Job: {}", busy.job);
+    println!(
+        "  {BUSY} failed {} times too, of a registry that answers 503. That is",
+        busy.attempts
+    );
+    println!("  expected to pass (class registry_5xx, transient), so its pod is left alone.");
+    println!("  image-fine runs and was never touched.\n");
     Ok(())
 }

@@ -13,7 +13,8 @@ pub struct Row {
     name: String,
     phase: String,
     waiting: String,
-    attempts: u64,
+    /// Failed attempts, as pullfuse counts them.
+    pub attempts: u64,
     /// What the Job says of itself.
     pub job: String,
 }

@@ -33,13 +33,6 @@ pub(super) fn prepare(btf: &Btf, ring_bytes: u32, memlock: bool) -> Result<Ebpf,
 
 /// Loads and attaches the mode's programs.
 pub(super) fn attach(ebpf: &mut Ebpf, mode: Mode, btf: &Btf) -> Result<(), String> {
-    if mode == Mode::Fentry
-        && let Some(Program::FEntry(program)) = ebpf.program_mut(CLOSED)
-        && let Err(error) = program.load("unix_release", btf).and_then(|()| program.attach())
-    {
-        // A pull whose connection broke then seems to go on until its pod's status says otherwise.
-        tracing::warn!(error = explain(&error), "the end of a connection will not be heard");
-    }
     let name = mode.program();
     let program = ebpf.program_mut(name).ok_or_else(|| format!("no program {name}"))?;
     let attached = match mode {
@@ -52,7 +45,15 @@ pub(super) fn attach(ebpf: &mut Ebpf, mode: Mode, btf: &Btf) -> Result<(), Strin
             program.attach().map(drop)
         }),
     };
-    attached.map_err(|error| explain(&error))
+    attached.map_err(|error| explain(&error))?;
+    if mode == Mode::Fentry
+        && let Some(Program::FEntry(program)) = ebpf.program_mut(CLOSED)
+        && let Err(error) = program.load("unix_release", btf).and_then(|()| program.attach())
+    {
+        // A pull whose connection broke then seems to go on until its pod's status says otherwise.
+        tracing::warn!(error = explain(&error), "the end of a connection will not be heard");
+    }
+    Ok(())
 }
 
 /// Takes the mode's programs out again.
