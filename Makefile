@@ -5,12 +5,14 @@ RIG   := target/debug/rig
 # The same words everywhere, or cargo builds the dependencies anew with other features.
 BUILD := cargo build --workspace --all-targets
 
-.PHONY: help demo test lint qemu rig rig-stop image clean
+.PHONY: help demo test lint qemu chaos soak rig rig-stop image clean
 
 help:
 	@echo 'make demo      show the main job on a real node (sets up what is missing)'
 	@echo 'make test      run every check and test (sets up what is missing)'
 	@echo 'make qemu      the capture and a real containerd on other kernels, in virtual machines'
+	@echo 'make chaos     every fault many times, on real nodes, and a table of them'
+	@echo 'make soak      twenty minutes of churn on a real node'
 	@echo 'make lint      formatting, clippy, licences, scripts'
 	@echo 'make rig       start a node to play with; make rig-stop ends it'
 	@echo 'make image     build the container image: make image TO=docker://registry/pullfuse:tag'
@@ -31,6 +33,18 @@ test:
 
 qemu:
 	tests/qemu/run.sh
+
+chaos:
+	tests/setup.sh demo
+	$(BUILD)
+	$(RIG) build
+	PULLFUSE_ROUNDS=$(or $(ROUNDS),50) cargo test --workspace --test node -- faults::
+
+soak:
+	tests/setup.sh demo
+	$(BUILD)
+	$(RIG) build
+	cargo test --workspace --test node -- --ignored soak::
 
 lint:
 	cargo fmt --all --check

@@ -16,6 +16,7 @@ mod capture;
 mod causes;
 mod daemonset;
 mod dry_run;
+mod faults;
 mod holding;
 mod images;
 mod jobs;
@@ -52,11 +53,13 @@ fn main() -> ExitCode {
         capture::trials(),
         preconditions::trials(),
         privilege::trials(),
+        faults::trials(),
     ]
     .into_iter()
     .flatten()
     .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     support::stop_nodes();
+    support::print_tried();
     conclusion.exit_code()
 }

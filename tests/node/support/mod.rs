@@ -6,6 +6,7 @@ mod cri;
 mod node;
 mod pods;
 mod rights;
+mod tried;
 
 use std::{future::Future, sync::LazyLock, time::Duration};
 
@@ -17,6 +18,7 @@ pub use cri::{pull, ready_sandboxes};
 pub use node::{Node, no_pull_limit, stop_nodes};
 pub use pods::{Waiting, condition, job_condition, missing_pod, phase, verdict};
 pub use rights::{Holder, event};
+pub use tried::{Tried, print_tried, rounds};
 
 /// Longest wait for anything that a scenario expects: the machines are shared and slow at times.
 pub const LONG: Duration = Duration::from_secs(240);

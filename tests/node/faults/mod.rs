@@ -1,0 +1,10 @@
+//! Faults: whatever breaks, no attempt is lost and no pod is ended by mistake.
+//!
+//! `make test` tries each a few times, `make chaos` often. What was tried is shown as a table after
+//! the last scenario.
+
+use libtest_mimic::Trial;
+
+pub fn trials() -> Vec<Trial> {
+    [].into_iter().flatten().collect::<Vec<Trial>>()
+}
