@@ -6,5 +6,5 @@
 use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
-    [].into_iter().flatten().collect::<Vec<Trial>>()
+    Vec::new()
 }
