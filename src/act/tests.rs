@@ -19,6 +19,7 @@ struct Fixture {
     actor: Arc<Actor>,
     api: ApiServer,
     pods: Pods,
+    health: Health,
     _dir: TempDir,
 }
 
@@ -28,7 +29,9 @@ fn fixture(toml: &str) -> Fixture {
     let (ledger, _) = Ledger::open(dir.path(), Timestamp::now()).unwrap();
     let config = crate::config::parse(toml).unwrap();
     let (pods, runtime) = (Pods::default(), Runtime::new(config.runtime.endpoint.clone()));
-    let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default());
+    let mut registry = prometheus_client::registry::Registry::default();
+    let health = Health::new(&mut registry, &["verdicts"]);
+    let metrics = Metrics::new(&mut registry);
     let client = Client::new(service, "default");
     let actor = Actor::new(Parts {
         client: client.clone(),
@@ -39,9 +42,10 @@ fn fixture(toml: &str) -> Fixture {
         runtime,
         pods: pods.clone(),
         pulls: crate::pulls::Pulls::default(),
+        health: health.clone(),
         metrics,
     });
-    Fixture { actor: Arc::new(actor), api, pods, _dir: dir }
+    Fixture { actor: Arc::new(actor), api, pods, health, _dir: dir }
 }
 
 const NO_CHECK: &str = "[act]\ncheck_image = false\nverify_for = \"1s\"";
@@ -178,8 +182,11 @@ async fn an_api_server_in_trouble_is_asked_again_until_it_answers() {
     }
     f.read(stuck("7")).await;
     answer(&mut f.api, Verb::PATCH, STATUS, refusal(503, "not now")).await;
+    let report = f.health.report();
+    assert!(report.contains("verdicts: degraded") && report.contains("503"), "{report}");
     answer(&mut f.api, Verb::GET, POD, refusal(404, "gone")).await;
     assert_eq!(verdict.await.unwrap(), Outcome::Gone);
+    assert!(f.health.report().contains("verdicts: ok"), "nothing is held back any more");
 }
 
 #[tokio::test(start_paused = true)]

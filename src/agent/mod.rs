@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use self::{judge::Judge, listen::Listener, reload::Reload};
 use crate::{
     act::{self, Actor},
+    api,
     classify::Disposition,
     config::Config,
     events::Events,
@@ -90,13 +91,7 @@ impl Agent {
     /// # Errors
     /// When one of them is not to be had, or no API server is configured.
     pub async fn build(options: Options) -> Result<Self, AgentError> {
-        let mut kube_config = kube::Config::infer()
-            .await
-            .map_err(|error| AgentError::NoApiServer(crate::say(&error)))?;
-        // Retries are decided where it is known what a failure means.
-        kube_config.default_retry = false;
-        let client = Client::try_from(kube_config)
-            .map_err(|error| AgentError::NoApiServer(crate::say(&error)))?;
+        let client = api::connect().await.map_err(AgentError::NoApiServer)?;
         let (ledger, kept) = Ledger::open(&options.config.ledger.dir, Timestamp::now())?;
         let server = Server::bind(options.config.serve.address).await?;
         Ok(Self { options, client, server, ledger: Arc::new(ledger), kept })
@@ -114,7 +109,7 @@ impl Agent {
         registry.register("build", "The running pullfuse", build);
         let health = Health::new(
             &mut registry,
-            &["api", "capture", "config", "ledger", "node", "pods", "pulls", "runtime"],
+            &["api", "capture", "config", "ledger", "node", "pods", "pulls", "runtime", "verdicts"],
         );
         let metrics = metrics::Metrics::new(&mut registry);
         let reload = Reload {
@@ -151,6 +146,7 @@ impl Agent {
             runtime: runtime.clone(),
             pods: pods.clone(),
             pulls: pulls.clone(),
+            health: health.clone(),
             metrics: act_metrics.clone(),
         }));
         let (asked, questions) = mpsc::channel(QUESTIONS);

@@ -1,4 +1,4 @@
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
@@ -23,14 +23,37 @@ pub enum PodEvent {
 /// Watches the pods bound to `node`, for ever; failures are reported and retried with a back-off.
 pub fn watch(client: Client, node: &str) -> impl Stream<Item = PodEvent> + Send + 'static {
     let config = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
-    let mut listed = None;
-    watcher::watcher(Api::<Pod>::all(client), config).default_backoff().filter_map(move |event| {
-        let event = match event {
-            Ok(event) => translate(event, &mut listed),
-            Err(error) => Some(PodEvent::Trouble(error)),
-        };
-        std::future::ready(event)
+    let open = move || {
+        Box::pin(watcher(Api::<Pod>::all(client.clone()), config.clone()).default_backoff())
+    };
+    stream::unfold((open(), open, None), |(mut watch, open, mut listed)| async move {
+        loop {
+            let event = match watch.next().await {
+                Some(Ok(event)) => translate(event, &mut listed),
+                Some(Err(error)) => {
+                    if expired(&error) {
+                        watch = open();
+                    }
+                    Some(PodEvent::Trouble(error))
+                }
+                None => {
+                    watch = open();
+                    None
+                }
+            };
+            if let Some(event) = event {
+                return Some((event, (watch, open, listed)));
+            }
+        }
     })
+}
+
+/// kube's watcher would ask for the same version again, for ever.
+fn expired(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 410,
+        _ => false,
+    }
 }
 
 /// Gathers a list into one [`PodEvent::All`].

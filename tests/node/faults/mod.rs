@@ -3,8 +3,11 @@
 //! `make test` tries each a few times, `make chaos` often. What was tried is shown as a table after
 //! the last scenario.
 
+mod api;
+mod runtime;
+
 use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
-    Vec::new()
+    [api::trials(), runtime::trials()].into_iter().flatten().collect()
 }
