@@ -15,6 +15,8 @@ use crate::{
 };
 
 const NAMESPACE: &str = "runtime";
+/// Calls that ended without an answer.
+const CUT: &str = "pullfuse_pull_calls_total{result=\"transport\"}";
 /// Port of the registry that never answers.
 const HANGS: u16 = 5001;
 /// A round of this is worth several of another fault: it waits for the kubelet's back-off.
@@ -50,13 +52,11 @@ async fn runtime_and_kubelet() -> anyhow::Result<()> {
     let registry = FakeRegistry::serve(node.rig.listen(HANGS)?)?;
     registry.set_default(Answer::Hang);
     node.rig.namespace(NAMESPACE).await?;
-    let image = |image: &str| json!({ "containers": [{ "name": "c", "image": image }] });
-    let hangs = image(&registry.image("team/app:1"));
-    node.rig.apply(&missing_pod(NAMESPACE, "hangs", hangs)).await?;
     node.rig.apply(&missing_pod(NAMESPACE, "fine", image(FINE_IMAGE))).await?;
     node.wait_pod(NAMESPACE, "fine", "it runs", |pod| phase(pod) == "Running").await?;
 
-    let mut node = Shaken { node, agent, before: Calls::default() };
+    let hangs = registry.image("team/app:1");
+    let mut node = Shaken { node, agent, hangs, before: Calls::default() };
     let rounds = rounds(1).min(MOST_ROUNDS);
     for (away, text) in ALL {
         let mut tried = Tried { fault: text.into(), rounds, ..Tried::default() };
@@ -68,9 +68,15 @@ async fn runtime_and_kubelet() -> anyhow::Result<()> {
     Ok(())
 }
 
+fn image(image: &str) -> Value {
+    json!({ "containers": [{ "name": "c", "image": image }] })
+}
+
 struct Shaken {
     node: Node,
     agent: AgentOptions,
+    /// An image whose pull goes on until the runtime has waited for half a minute.
+    hangs: String,
     /// What the agent heard of kubelets that are no more, to be taken away.
     before: Calls,
 }
@@ -79,16 +85,19 @@ impl Shaken {
     /// One absence, while a verdict on this pod is due; returns verdicts that were wrong. It fails
     /// when agent and kubelet do not count the same calls.
     async fn round(&mut self, away: Away, due: &str) -> anyhow::Result<usize> {
-        let lasting = format!("lasting-{due}");
+        let (lasting, hangs) = (format!("lasting-{due}"), format!("hangs-{due}"));
         let mut pod: Value = serde_json::from_str(&missing_pod(NAMESPACE, &lasting, json!({})))?;
         pod["metadata"]["annotations"] = json!({ "pullfuse.io/max-attempts": "100" });
         let Self { node, agent, .. } = &*self;
         node.rig.apply(&pod.to_string()).await?;
         node.rig.apply(&missing_pod(NAMESPACE, due, json!({}))).await?;
         let name = format!("\"pod\":\"{due}\"");
+        node.until_logged(agent, &["attempt failed", &name, "\"attempts\":1"]).await?;
+        node.rig.apply(&missing_pod(NAMESPACE, &hangs, image(&self.hangs))).await?;
         node.until_logged(agent, &["attempt failed", &name, "\"attempts\":2"]).await?;
-        node.until_metric(agent, "pullfuse_pulls_in_flight", 1.0).await?;
-        let broken = self.transports().await?;
+        let going_on = node.metric(agent, "pullfuse_pulls_in_flight").await?;
+        anyhow::ensure!(going_on >= 1.0, "no pull is in flight");
+        let broken = node.metric(agent, CUT).await?;
 
         self.leave(away).await?;
         let mut wrong = 0;
@@ -101,29 +110,26 @@ impl Shaken {
         }
         if away != Away::Socket {
             // The pull that was cut got no answer.
-            let cut = "pullfuse_pull_calls_total{result=\"transport\"}";
-            self.node.until_metric(&self.agent, cut, broken + 1.0).await?;
+            self.node.until_metric(&self.agent, CUT, broken + going_on).await?;
         }
         self.come_back(away).await?;
 
-        let Self { node, agent, before } = &*self;
+        let Self { node, agent, before, .. } = &*self;
         node.wait_pod(NAMESPACE, due, "it is Failed", |pod| phase(pod) == "Failed").await?;
         node.until_logged(agent, &["verdict ended", "held", &name]).await?;
         wrong += usize::from(node.good_writes_to(NAMESPACE, due)? != 1);
         let told = node.told(NAMESPACE, due).await?;
         wrong += usize::from(told.len() != 1);
-        for (pod, as_it_was) in [("hangs", "Pending"), ("fine", "Running"), (&lasting, "Pending")] {
+        for (pod, as_it_was) in [("fine", "Running"), (&hangs, "Pending"), (&lasting, "Pending")] {
             let phase = phase(&node.pods(NAMESPACE).get(pod).await?).to_owned();
             wrong += usize::from(phase != as_it_was);
         }
         // The new socket, or the new kubelet's connections, are heard.
         until_equal(node, agent, *before, 1.0).await?;
-        node.pods(NAMESPACE).delete(&lasting, &Default::default()).await?;
+        for pod in [&hangs, &lasting] {
+            node.pods(NAMESPACE).delete(pod, &Default::default()).await?;
+        }
         Ok(wrong)
-    }
-
-    async fn transports(&self) -> anyhow::Result<f64> {
-        self.node.metric(&self.agent, "pullfuse_pull_calls_total{result=\"transport\"}").await
     }
 
     async fn leave(&mut self, away: Away) -> anyhow::Result<()> {

@@ -132,6 +132,10 @@ impl Drop for Proxy {
 }
 
 impl Shared {
+    fn counted(&self, kind: Kind) {
+        *self.counted.lock().unwrap().1.entry(kind).or_default() += 1;
+    }
+
     fn faults(&self) -> MutexGuard<'_, BTreeMap<Kind, Fault>> {
         self.faults.lock().unwrap()
     }
@@ -153,14 +157,18 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn serve(stream: TcpStream, shared: &Arc<Shared>) -> anyhow::Result<()> {
     let config = Arc::clone(&shared.authority.lock().unwrap().server);
-    let stream = TlsAcceptor::from(config).accept(stream).await?;
+    let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else {
+        // The client does not know the authority.
+        shared.counted(Kind::Other);
+        return Ok(());
+    };
     let answer = service_fn(move |request| answer(request, Arc::clone(shared)));
     Ok(http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await?)
 }
 
 async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> anyhow::Result<Response<Body>> {
     let kind = Kind::of(&request);
-    *shared.counted.lock().unwrap().1.entry(kind).or_default() += 1;
+    shared.counted(kind);
     let fault = shared.faults().get(&kind).cloned();
     let way = match fault {
         Some(fault) => fault.meet(&request).await,
