@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use pullfuse::{cli::Cli, commands};
+use pullfuse::{cli::Cli, commands, text};
 
 fn main() -> ExitCode {
     match commands::run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, error)) => {
-            eprintln!("pullfuse: {}", pullfuse::say(error.as_ref()));
+            eprintln!("pullfuse: {}", text::lines(&pullfuse::say(error.as_ref())));
             ExitCode::from(code)
         }
     }
