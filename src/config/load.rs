@@ -11,6 +11,8 @@ use super::Config;
 
 /// Largest file that is read. A ConfigMap holds 1 MiB.
 const LARGEST: u64 = 1 << 20;
+/// Characters of a line of the file that an error shows.
+const LONGEST_LINE: usize = 400;
 
 /// Why a configuration file was refused. The text names the file, the key and what is allowed.
 #[derive(Debug, Error)]
@@ -76,12 +78,24 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 /// A sentence that names the key, its line where known, and what is allowed.
 pub fn parse(text: &str) -> Result<Config, String> {
-    let document =
-        toml::Deserializer::parse(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+    let document = toml::Deserializer::parse(text).map_err(|error| sentence(&error))?;
     serde_path_to_error::deserialize(document).map_err(|error| {
-        let key = error.path().to_string();
-        format!("key `{key}`: {}", error.into_inner().to_string().trim_end())
+        let key: String = error.path().to_string().chars().take(LONGEST_LINE).collect();
+        format!("key `{key}`: {}", sentence(error.inner()))
     })
+}
+
+/// The parser's words; a line that it quotes may be as long as the file.
+fn sentence(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    if text.trim_end() == "recursion limit" {
+        return "tables or arrays are nested too deeply; no key needs that".into();
+    }
+    let short = |line: &str| match line.char_indices().nth(LONGEST_LINE) {
+        Some((end, _)) => format!("{} ...", &line[..end]),
+        None => line.to_owned(),
+    };
+    text.trim_end().lines().map(short).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
