@@ -30,7 +30,7 @@ pub mod runtime;
 pub mod serve;
 pub mod settings;
 pub mod simulation;
-mod terminal;
+pub mod text;
 pub mod wire;
 
 /// An error with all its causes, as one sentence.

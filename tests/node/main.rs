@@ -18,6 +18,7 @@ mod daemonset;
 mod dry_run;
 mod faults;
 mod holding;
+mod hostile;
 mod images;
 mod jobs;
 mod outages;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         capture::trials(),
         preconditions::trials(),
         privilege::trials(),
+        hostile::trials(),
         faults::trials(),
     ]
     .into_iter()
