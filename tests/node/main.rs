@@ -21,6 +21,7 @@ mod holding;
 mod images;
 mod jobs;
 mod outages;
+mod plugin;
 mod policy;
 mod preconditions;
 mod privilege;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         holding::trials(),
         daemonset::trials(),
         outages::trials(),
+        plugin::trials(),
         breaker::trials(),
         causes::trials(),
         policy::trials(),
