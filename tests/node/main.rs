@@ -8,6 +8,8 @@
 
 #[path = "../support/deploy.rs"]
 mod deploy;
+#[path = "../support/render.rs"]
+mod render;
 mod support;
 
 mod breaker;
@@ -21,6 +23,7 @@ mod holding;
 mod images;
 mod jobs;
 mod outages;
+mod packaging;
 mod plugin;
 mod policy;
 mod preconditions;
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         holding::trials(),
         daemonset::trials(),
         outages::trials(),
+        packaging::trials(),
         plugin::trials(),
         breaker::trials(),
         causes::trials(),
