@@ -115,6 +115,35 @@ fn a_taken_address_exits_with_69() {
     assert!(errors.contains(&taken.to_string()) && errors.contains("serve.address"), "{errors}");
 }
 
+/// The kubectl plugin away from any cluster.
+fn plugin(args: &[&str], kubeconfig: &Path) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-pullfuse"));
+    let output = command.args(args).env_clear().env("KUBECONFIG", kubeconfig).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn the_plugin_says_which_cluster_it_lacks_and_exits_with_69() {
+    let dir = TempDir::new().unwrap();
+    let nobody = kubeconfig(&dir);
+    let absent = dir.path().join("absent");
+    for (args, file, words) in [
+        (&[][..], &absent, &["absent", "--kubeconfig"][..]),
+        (&["--context", "other"], &nobody, &["other", "--context"]),
+        (&["agents"], &nobody, &["cannot list daemonsets", "cannot be reached"]),
+        (&["-A"], &nobody, &["cannot list pods in all namespaces"]),
+    ] {
+        let (code, errors) = plugin(args, file);
+        assert_eq!(code, 69, "{errors}");
+        for word in words {
+            assert!(errors.contains(word), "lacks {word}: {errors}");
+        }
+    }
+    for args in [&["blow"][..], &["-A", "-n", "x"], &["-o", "xml"]] {
+        assert_eq!(plugin(args, &nobody).0, 2, "{args:?}");
+    }
+}
+
 /// `pullfuse record` as root that may do nothing but what is named.
 fn record_with(capabilities: &str) -> (i32, String) {
     let dir = TempDir::new().unwrap();

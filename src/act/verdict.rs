@@ -116,6 +116,17 @@ impl VerdictRecord {
     }
 }
 
+/// Advice and error of a text as [`VerdictRecord::text`] writes it, for who knows class and reason
+/// from the annotation; `None` for another text.
+pub fn advice_and_error<'t>(
+    text: &'t str,
+    class: &str,
+    reason: &str,
+) -> Option<(&'t str, &'t str)> {
+    let (_, advice) = text.split_once(&format!(" ({class}): "))?;
+    advice.split_once(&format!(". {reason}: "))
+}
+
 #[cfg(test)]
 #[path = "verdict_tests.rs"]
 mod tests;

@@ -8,6 +8,8 @@
 
 #[path = "../support/deploy.rs"]
 mod deploy;
+#[path = "../support/render.rs"]
+mod render;
 mod support;
 
 mod breaker;
@@ -22,6 +24,8 @@ mod hostile;
 mod images;
 mod jobs;
 mod outages;
+mod packaging;
+mod plugin;
 mod policy;
 mod preconditions;
 mod privilege;
@@ -43,6 +47,8 @@ fn main() -> ExitCode {
         holding::trials(),
         daemonset::trials(),
         outages::trials(),
+        packaging::trials(),
+        plugin::trials(),
         breaker::trials(),
         causes::trials(),
         policy::trials(),
