@@ -1,5 +1,6 @@
 //! `pullfuse run`: builds every part, connects them and runs them until told to stop.
 
+mod client;
 mod judge;
 mod listen;
 mod metrics;
@@ -23,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use self::{judge::Judge, listen::Listener, reload::Reload};
 use crate::{
     act::{self, Actor},
-    api,
     classify::Disposition,
     config::Config,
     events::Events,
@@ -91,7 +91,7 @@ impl Agent {
     /// # Errors
     /// When one of them is not to be had, or no API server is configured.
     pub async fn build(options: Options) -> Result<Self, AgentError> {
-        let client = api::connect().await.map_err(AgentError::NoApiServer)?;
+        let client = client::client().await?;
         let (ledger, kept) = Ledger::open(&options.config.ledger.dir, Timestamp::now())?;
         let server = Server::bind(options.config.serve.address).await?;
         Ok(Self { options, client, server, ledger: Arc::new(ledger), kept })

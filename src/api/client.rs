@@ -23,13 +23,12 @@ const WATCH_BURST: u32 = 6;
 /// for longer than this is dead.
 const SILENCE: Duration = Duration::from_secs(150);
 
-/// Connects as a pod of the cluster, or as `KUBECONFIG` says. Tokens and the certificates of
-/// authorities are read anew from their files every minute.
+/// A client for the API server of this configuration; it does not connect yet. Tokens and the
+/// certificates of authorities that are in files are read anew every minute.
 ///
 /// # Errors
-/// With a text, when there is no API server to connect to.
-pub async fn connect() -> Result<Client, String> {
-    let mut config = Config::infer().await.map_err(|error| crate::say(&error))?;
+/// When the configuration cannot be used.
+pub fn connect(mut config: Config) -> kube::Result<Client> {
     // Retries are decided where it is known what a failure means.
     config.default_retry = false;
     config.read_timeout = Some(SILENCE);
@@ -38,7 +37,7 @@ pub async fn connect() -> Result<Client, String> {
         config.root_cert_file = authority_file(&config);
     }
     let namespace = config.default_namespace.clone();
-    let client = Client::try_from(config).map_err(|error| crate::say(&error))?;
+    let client = Client::try_from(config)?;
     let pace = Arc::new(Mutex::new(Pace::new(WATCH_EVERY, WATCH_BURST, Instant::now())));
     let paced = tower::service_fn(move |request: http::Request<Body>| {
         let (client, pace) = (client.clone(), Arc::clone(&pace));
