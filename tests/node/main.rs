@@ -26,6 +26,7 @@ mod policy;
 mod preconditions;
 mod privilege;
 mod reload;
+mod soak;
 mod wire;
 
 use std::process::ExitCode;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         preconditions::trials(),
         privilege::trials(),
         faults::trials(),
+        soak::trials(),
     ]
     .into_iter()
     .flatten()
