@@ -9,6 +9,7 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge},
     registry::Registry,
 };
+use tokio::sync::watch;
 
 /// The agent's loop turns at least every few seconds; after this long it is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
@@ -29,6 +30,7 @@ pub enum Condition {
 pub struct Health {
     state: Arc<Mutex<State>>,
     degraded: Family<Vec<(&'static str, &'static str)>, Gauge>,
+    ready: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,8 @@ impl Health {
         let parts =
             parts.iter().map(|part| (*part, Condition::Starting("has not begun".into()))).collect();
         let state = State { parts, last_turn: Instant::now() };
-        Self { state: Arc::new(Mutex::new(state)), degraded }
+        let ready = watch::Sender::new(false);
+        Self { state: Arc::new(Mutex::new(state)), degraded, ready }
     }
 
     /// Notes how a part is doing, and logs it when that is news.
@@ -72,6 +75,8 @@ impl Health {
         let bad = !matches!(condition, Condition::Good(_));
         self.degraded.get_or_create(&vec![("part", part)]).set(bad.into());
         state.parts.insert(part, condition);
+        let ready = is_ready(&state);
+        self.ready.send_if_modified(|before| std::mem::replace(before, ready) != ready);
     }
 
     /// Notes that the agent's loop turned.
@@ -86,7 +91,12 @@ impl Health {
 
     /// Whether every part has worked.
     pub fn ready(&self) -> bool {
-        !self.lock().parts.values().any(|c| matches!(c, Condition::Starting(_)))
+        is_ready(&self.lock())
+    }
+
+    /// Tells when [`Health::ready`] changes.
+    pub fn readiness(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
     }
 
     /// Each part and how it is doing.
@@ -116,6 +126,10 @@ impl Health {
     }
 }
 
+fn is_ready(state: &State) -> bool {
+    !state.parts.values().any(|c| matches!(c, Condition::Starting(_)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +141,7 @@ mod tests {
     #[test]
     fn ready_once_every_part_has_worked_and_still_when_one_fails_later() {
         let health = health();
+        let readiness = health.readiness();
         assert!(!health.ready());
         health.set("pods", Condition::Good("5 pods".into()));
         health.set("runtime", Condition::Starting("no socket".into()));
@@ -134,6 +149,7 @@ mod tests {
         assert_eq!(health.report(), "pods: ok: 5 pods\nruntime: not ready: no socket\n");
         health.set("runtime", Condition::Good("containerd".into()));
         assert!(health.ready());
+        assert!(readiness.has_changed().unwrap() && *readiness.borrow());
         health.set("pods", Condition::Starting("API server away".into()));
         assert!(health.ready());
         assert!(health.report().contains("pods: degraded: API server away"));

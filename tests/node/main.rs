@@ -20,6 +20,7 @@ mod faults;
 mod holding;
 mod images;
 mod jobs;
+mod oncall;
 mod outages;
 mod policy;
 mod preconditions;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         reload::trials(),
         dry_run::trials(),
         jobs::trials(),
+        oncall::trials(),
         images::trials(),
         bystanders::trials(),
         capture::trials(),
