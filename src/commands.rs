@@ -1,7 +1,7 @@
 //! The commands, each with the exit code that its error means.
 
 use std::{
-    io::{ErrorKind, Stdout, Write, stdout},
+    io::{self, ErrorKind, Stdout, Write},
     path::Path,
     time::Duration,
 };
@@ -25,10 +25,19 @@ use crate::{
     local::ClientError,
     logging, record,
     replay::{self, ReplayError},
+    text::Harmless,
 };
 
 /// An exit code and what to tell the user.
 pub type Failure = (u8, anyhow::Error);
+
+fn stdout() -> Harmless<impl Write> {
+    Harmless::new(io::stdout().lock())
+}
+
+fn stderr() -> Harmless<impl Write> {
+    Harmless::new(io::stderr().lock())
+}
 
 /// Runs one command to its end.
 ///
@@ -54,11 +63,11 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "pullfuse", &mut script);
-            written(stdout().write_all(&script))
+            written(io::stdout().write_all(&script))
         }
         Command::Man { out: Some(folder) } => manual(&folder),
         Command::Man { out: None } => {
-            written(clap_mangen::Man::new(Cli::command()).render(&mut stdout()))
+            written(clap_mangen::Man::new(Cli::command()).render(&mut io::stdout()))
         }
     }
 }
@@ -74,7 +83,7 @@ fn manual(folder: &Path) -> Result<(), Failure> {
 }
 
 fn check(args: &Check) -> Result<(), Failure> {
-    match check::check(args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock()) {
+    match check::check(args, &mut stdout(), &mut stderr()) {
         // Who reads has seen enough, as with `| head`.
         Err(CheckError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         ended => ended.map_err(|error| (exit::NO, error.into())),
@@ -90,7 +99,7 @@ fn explain(args: &Explain) -> Result<(), Failure> {
         let ask = Ask { socket: args.socket.clone(), output };
         return asking(async |out| ask::pod(name, &ask, out).await);
     }
-    match explain::explain(args, &mut std::io::stdout().lock()) {
+    match explain::explain(args, &mut stdout()) {
         Ok(Understood::All) => Ok(()),
         Ok(Understood::NotAll) => {
             Err((exit::NO, anyhow::anyhow!("not everything was understood; see the answer")))
@@ -102,7 +111,7 @@ fn explain(args: &Explain) -> Result<(), Failure> {
 }
 
 fn replay(args: &Replay) -> Result<(), Failure> {
-    match replay::replay(args, &mut std::io::stdout().lock()) {
+    match replay::replay(args, &mut stdout()) {
         // Who reads has seen enough, as with `| head`.
         Err(ReplayError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(error) if error.is_absence() => Err((exit::UNAVAILABLE, error.into())),
@@ -147,9 +156,9 @@ async fn record(args: Record) -> Result<(), Failure> {
 /// Asks the agent. Colours are for terminals that want them.
 #[tokio::main(flavor = "current_thread")]
 async fn asking(
-    ask: impl AsyncFnOnce(&mut AutoStream<Stdout>) -> Result<(), AskError>,
+    ask: impl AsyncFnOnce(&mut Harmless<AutoStream<Stdout>>) -> Result<(), AskError>,
 ) -> Result<(), Failure> {
-    match ask(&mut AutoStream::auto(stdout())).await {
+    match ask(&mut Harmless::coloured(AutoStream::auto(io::stdout()))).await {
         Err(AskError::Output(error)) => written(Err(error)),
         Err(error @ AskError::Agent(ClientError::NotFound(_) | ClientError::No(_))) => {
             Err((exit::NO, error.into()))
@@ -158,7 +167,7 @@ async fn asking(
     }
 }
 
-fn written(written: std::io::Result<()>) -> Result<(), Failure> {
+fn written(written: io::Result<()>) -> Result<(), Failure> {
     match written {
         // Who reads has seen enough, as with `| head`.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

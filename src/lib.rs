@@ -21,6 +21,7 @@ pub mod journal;
 pub mod ledger;
 pub mod local;
 pub mod logging;
+pub mod plugin;
 pub mod pods;
 pub mod policy;
 pub mod pulls;
@@ -33,7 +34,7 @@ pub mod settings;
 pub mod simulation;
 pub mod sources;
 mod table;
-mod terminal;
+pub mod text;
 pub mod wire;
 
 /// An error with all its causes, as one sentence.

@@ -5,7 +5,7 @@
 
 use std::{
     fmt,
-    io::{IsTerminal, stderr},
+    io::{Write, stderr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,15 +13,23 @@ use std::{
 use jiff::Timestamp;
 use thiserror::Error;
 use tracing_subscriber::{
+    Layer,
     filter::{LevelFilter, Targets},
     prelude::*,
+    registry::LookupSpan,
     reload,
 };
 
-use crate::config::{Log, LogFormat};
+use crate::{
+    config::{Log, LogFormat},
+    text::{Harmless, plain},
+};
 
 /// For how long another level may hold: one second to one day.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Bytes of what was asked for that an answer repeats.
+const LONGEST_ECHO: usize = 128;
 
 /// Why a level is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -77,14 +85,23 @@ impl fmt::Debug for Level {
 pub fn start(log: &Log) -> Level {
     let filter: Targets = log.level.parse().unwrap_or_default();
     let (filter, handle) = reload::Layer::new(filter);
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
-    let lines = match log.format {
+    let lines = lines(log.format, stderr).with_filter(filter);
+    tracing_subscriber::registry().with(lines).init();
+    Level::new(&log.level, move |filter| handle.reload(filter).is_ok())
+}
+
+fn lines<S, W>(format: LogFormat, to: impl Fn() -> W + Send + Sync + 'static) -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    W: Write + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false);
+    // Each line is one write.
+    let lines = lines.with_writer(move || Harmless::whole_lines(to()));
+    match format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
         LogFormat::Text => lines.boxed(),
-    };
-    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
-    Level::new(&log.level, move |filter| handle.reload(filter).is_ok())
+    }
 }
 
 impl Level {
@@ -161,7 +178,10 @@ impl Level {
 /// A filter. A word alone is a level here: taken for the name of a module, a misspelt level would
 /// silence everything else.
 fn parse(level: &str) -> Result<Targets, LevelError> {
-    let refused = |why: String| LevelError::NoFilter { level: level.to_owned(), why };
+    let refused = |why: String| {
+        let (level, why) = (plain(level, LONGEST_ECHO), plain(&why, LONGEST_ECHO));
+        LevelError::NoFilter { level, why }
+    };
     for word in level.split(',').map(str::trim).filter(|part| !part.contains('=')) {
         if word.is_empty() || word.parse::<LevelFilter>().is_err() {
             return Err(refused(format!("`{word}` is not a level")));
@@ -171,43 +191,5 @@ fn parse(level: &str) -> Result<Targets, LevelError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn level() -> (Level, Arc<Mutex<Vec<String>>>) {
-        let applied = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&applied);
-        let level = Level::new("info", move |filter| {
-            seen.lock().unwrap().push(filter.to_string());
-            true
-        });
-        (level, applied)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn another_level_holds_for_a_while_and_the_last_word_counts() {
-        let (level, applied) = level();
-        level.set("debug", Duration::from_secs(60)).unwrap();
-        tokio::time::sleep(Duration::from_secs(50)).await;
-        let second = level.set("pullfuse=trace,warn", Duration::from_secs(60)).unwrap();
-        assert!(second.until.is_some());
-        tokio::time::sleep(Duration::from_secs(50)).await;
-        assert_eq!(level.in_force().level, "pullfuse=trace,warn", "the first one's time is over");
-        tokio::time::sleep(Duration::from_secs(11)).await;
-        assert_eq!(level.in_force(), InForce { level: "info".into(), until: None });
-        assert_eq!(*applied.lock().unwrap(), ["debug", "pullfuse=trace,warn", "info"]);
-    }
-
-    #[tokio::test]
-    async fn what_is_no_level_is_refused_and_changes_nothing() {
-        let (level, applied) = level();
-        for (bad, why) in [("debgu", "`debgu`"), ("a=b", "a=b"), ("", "``"), ("info,,", "``")] {
-            let error = level.set(bad, Duration::from_secs(60)).unwrap_err().to_string();
-            assert!(error.contains(why) && error.contains("pullfuse=debug,info"), "{error}");
-        }
-        for lasting in [Duration::ZERO, Duration::from_secs(24 * 3600 + 1)] {
-            assert_eq!(level.set("debug", lasting), Err(LevelError::Lasting(lasting)));
-        }
-        assert!(applied.lock().unwrap().is_empty());
-    }
-}
+#[path = "logging_tests.rs"]
+mod tests;

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 
+use crate::text::shown;
+
 /// Between two columns.
 const GAP: u16 = 3;
 
@@ -57,9 +59,9 @@ impl Rows {
         Self { table, looks: Vec::new() }
     }
 
-    /// Adds a row, whose cells have no line breaks.
+    /// Adds a row; whatever a cell holds, it stays on its line.
     pub(crate) fn add(&mut self, look: Look, cells: impl IntoIterator<Item = String>) {
-        self.table.add_row(cells);
+        self.table.add_row(cells.into_iter().map(|cell| shown(Some(&cell))));
         self.looks.push(look);
     }
 

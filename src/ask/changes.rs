@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::times::{ago, past, time};
 use crate::{
     local::v1::{Change, ListChangesResponse, WatchResponse, change::Kind, watch_response::What},
-    pods::clean,
     table::{Look, Rows},
+    text::shown,
 };
 
 pub(super) fn table(
@@ -38,7 +38,7 @@ pub(super) fn rows(changes: &[Change], of_many: bool, now: Timestamp) -> Rows {
         if of_many {
             row.push(about(change));
         }
-        row.extend([clean(&change.image), what(change)]);
+        row.extend([change.image.clone(), what(change)]);
         rows.add(look(change), row);
     }
     rows
@@ -49,15 +49,11 @@ pub(super) fn line(told: &WatchResponse, out: &mut impl Write) -> io::Result<()>
     match &told.what {
         Some(What::Change(change)) => {
             let at = time(change.at.as_ref()).map(|at| format!("{at:.0}")).unwrap_or_default();
-            let image = clean(&change.image);
+            let image = &change.image;
             let gap = if image.is_empty() { "" } else { "  " };
-            writeln!(
-                out,
-                "{at}  {:<9}  {}{gap}{image}  {}",
-                name(change),
-                about(change),
-                what(change)
-            )
+            let (name, about, what) = (name(change), about(change), what(change));
+            let line = format!("{at}  {name:<9}  {about}{gap}{image}  {what}");
+            writeln!(out, "{}", shown(Some(&line)))
         }
         Some(What::Missed(number)) => {
             writeln!(out, "{number} changes were missed: they were read too slowly")
@@ -101,16 +97,16 @@ fn look(change: &Change) -> Look {
 
 fn about(change: &Change) -> String {
     if !change.pod.is_empty() {
-        format!("{}/{}", clean(&change.namespace), clean(&change.pod))
+        format!("{}/{}", change.namespace, change.pod)
     } else if !change.registry.is_empty() {
-        clean(&change.registry)
+        change.registry.clone()
     } else {
         "node".into()
     }
 }
 
 fn what(change: &Change) -> String {
-    let text = clean(&change.text);
+    let text = change.text.clone();
     match change.attempts {
         0 => text,
         number => format!("{} (attempt {number}): {text}", change.class),

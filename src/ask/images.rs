@@ -6,7 +6,6 @@ use super::{
 };
 use crate::{
     local::v1::{Image, ListImagesResponse},
-    pods::clean,
     table::{Look, Rows},
 };
 
@@ -40,21 +39,21 @@ impl Listing for ListImagesResponse {
         for image in &self.images {
             let next = time(image.next_attempt.as_ref()).map(|at| coming(at, now));
             let mut row = vec![
-                clean(&image.image),
+                image.image.clone(),
                 image.failures.to_string(),
                 past(image.last_success.as_ref(), now),
                 past(image.last_failure.as_ref(), now),
                 image.class.clone(),
-                clean(&image.host),
+                image.host.clone(),
                 pods(image.pods_waiting),
                 next.unwrap_or_default(),
             ];
             if wide {
                 row.extend([
                     took(image.last_pull.as_ref()),
-                    clean(&image.pods.join(" ")),
-                    clean(&image.advice),
-                    clean(&image.message),
+                    image.pods.join(" "),
+                    image.advice.clone(),
+                    image.message.clone(),
                 ]);
             }
             rows.add(look(image), row);

@@ -13,6 +13,7 @@ use crate::{
     cli::{Ask, Output},
     local::{Client, connect, v1},
     table::Rows,
+    text::shown,
 };
 
 /// Several changes come at once.
@@ -74,7 +75,7 @@ pub(super) async fn run<L: Listing>(
     }
 }
 
-fn all<L: Listing>(answer: &L, output: Output, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn all<L: Listing>(answer: &L, output: Output, out: &mut impl Write) -> io::Result<()> {
     if output == Output::Json {
         return json(answer, out);
     }
@@ -85,7 +86,7 @@ fn all<L: Listing>(answer: &L, output: Output, out: &mut impl Write) -> io::Resu
     }
     match answer.remark() {
         remark if remark.is_empty() => Ok(()),
-        remark => writeln!(out, "\n{remark}"),
+        remark => writeln!(out, "\n{}", shown(Some(&remark))),
     }
 }
 
@@ -118,7 +119,7 @@ fn changed<L: Listing>(
         writeln!(out, "{line}")?;
     }
     for (name, _) in gone {
-        writeln!(out, "{}: no longer fails", crate::pods::clean(&name))?;
+        writeln!(out, "{}: no longer fails", shown(Some(&name)))?;
     }
     Ok(())
 }

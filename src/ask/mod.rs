@@ -27,6 +27,7 @@ use crate::{
         ClientError, connect,
         v1::{self, release_request::What},
     },
+    text::shown,
 };
 
 /// Why a question has no answer.
@@ -164,7 +165,7 @@ pub async fn release(args: &Release, out: &mut impl Write) -> Result<(), AskErro
     let mut agent = connect(&args.ask.socket).await?;
     let answer = agent.release(v1::ReleaseRequest { what: Some(what) }).await?.into_inner();
     show(args.ask.output, &answer, out, |answer, out| {
-        writeln!(out, "{}", crate::pods::clean(&answer.text))
+        writeln!(out, "{}", shown(Some(&answer.text)))
     })
 }
 
@@ -213,3 +214,6 @@ fn show<T: Serialize, W: Write>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

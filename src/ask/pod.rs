@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     local::v1::{FailingImage, GetPodResponse},
-    pods::clean,
+    text::shown,
 };
 
 /// Everything about a pod: what becomes of it, its images, what changed.
@@ -57,7 +57,10 @@ fn image(image: &FailingImage, told: &str, now: Timestamp, out: &mut impl Write)
 
 /// Without a value there is no line.
 fn line(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
-    if value.is_empty() { Ok(()) } else { writeln!(out, "{name:<13} {}", clean(value)) }
+    if value.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{name:<13} {}", shown(Some(value)))
 }
 
 fn all_attempts(image: &FailingImage, now: Timestamp) -> String {

@@ -6,7 +6,6 @@ use super::{
 };
 use crate::{
     local::v1::{FailingImage, ListPodsResponse},
-    pods::clean,
     table::{Look, Rows},
 };
 
@@ -35,8 +34,8 @@ impl Listing for ListPodsResponse {
         let mut rows = Rows::new(&head);
         for image in &self.images {
             let mut row = vec![
-                format!("{}/{}", clean(&image.namespace), clean(&image.pod)),
-                clean(&image.image),
+                format!("{}/{}", image.namespace, image.pod),
+                image.image.clone(),
                 image.class.clone(),
                 attempts(image),
                 next(image, now),
@@ -45,13 +44,13 @@ impl Listing for ListPodsResponse {
             if wide {
                 row.extend([
                     past(image.first_attempt.as_ref(), now),
-                    clean(&image.host),
-                    clean(&image.scope),
-                    clean(&image.outlook),
-                    clean(&image.message),
+                    image.host.clone(),
+                    image.scope.clone(),
+                    image.outlook.clone(),
+                    image.message.clone(),
                 ]);
             } else {
-                row.push(end_of(&clean(&image.message)));
+                row.push(end_of(&image.message));
             }
             rows.add(look(image), row);
         }
@@ -63,7 +62,7 @@ impl Listing for ListPodsResponse {
     }
 
     fn remark(&self) -> String {
-        clean(&self.holdup)
+        self.holdup.clone()
     }
 }
 
@@ -107,7 +106,7 @@ pub(super) fn verdict(image: &FailingImage, now: Timestamp) -> String {
     let text = match image.decision.as_str() {
         "held" => {
             let what = match because.as_str() {
-                "breaker" => format!("outage of {}", clean(&image.held_by)),
+                "breaker" => format!("outage of {}", image.held_by.clone()),
                 cap => format!("caps.{cap}"),
             };
             let left = time(image.held_until.as_ref()).map(|until| ago(now, until));

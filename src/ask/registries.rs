@@ -7,7 +7,6 @@ use super::{
 };
 use crate::{
     local::v1::{Breaker, ListRegistriesResponse, Registry, breaker, registry::State},
-    pods::clean,
     table::{Look, Rows},
 };
 
@@ -42,7 +41,7 @@ impl Listing for ListRegistriesResponse {
         for registry in &self.registries {
             let Registry { succeeded, failed, .. } = registry;
             let mut row = vec![
-                clean(&registry.name),
+                registry.name.clone(),
                 state(registry),
                 (succeeded + failed).to_string(),
                 success(registry),
@@ -53,7 +52,7 @@ impl Listing for ListRegistriesResponse {
                 breaker(registry.breaker.as_ref(), now),
             ];
             if wide {
-                row.extend([registry.class.clone(), clean(&registry.mirror_of.join(" "))]);
+                row.extend([registry.class.clone(), registry.mirror_of.join(" ")]);
             }
             rows.add(look(registry), row);
         }

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     local::v1::{Counts, Part, StatusResponse, part::State},
-    pods::clean,
     table::{Look, Rows},
+    text::shown,
 };
 
 pub(super) fn table(status: &StatusResponse, out: &mut impl Write) -> io::Result<()> {
@@ -17,6 +17,7 @@ pub(super) fn table(status: &StatusResponse, out: &mut impl Write) -> io::Result
         status;
     let now = Timestamp::now();
     let up = time(started.as_ref()).map_or(SignedDuration::ZERO, |at| ago(at, now));
+    let (version, node) = (shown(Some(version)), shown(Some(node)));
     writeln!(out, "pullfuse {version} on node {node}, up for {up:#}")?;
 
     let mut table = Rows::new(&["PART", "STATE", "WHAT"]);
@@ -27,7 +28,7 @@ pub(super) fn table(status: &StatusResponse, out: &mut impl Write) -> io::Result
             Ok(State::Degraded) => (Look::Warning, "degraded"),
             Ok(State::Unspecified) | Err(_) => (Look::Plain, "unknown"),
         };
-        table.add(look, [name.clone(), state.to_owned(), clean(text)]);
+        table.add(look, [name.clone(), state.to_owned(), text.clone()]);
     }
     writeln!(out)?;
     table.write(out)?;
@@ -57,7 +58,7 @@ pub(super) fn table(status: &StatusResponse, out: &mut impl Write) -> io::Result
         for breaker in breakers {
             let state = registries::breaker(Some(breaker), now);
             let since = past(breaker.since.as_ref(), now);
-            table.add(Look::Bad, [clean(&breaker.registry), state, since]);
+            table.add(Look::Bad, [breaker.registry.clone(), state, since]);
         }
         writeln!(out)?;
         table.write(out)?;
@@ -67,9 +68,9 @@ pub(super) fn table(status: &StatusResponse, out: &mut impl Write) -> io::Result
     }
     let mut table = Rows::new(&["PULL", "POD", "AGE"]);
     for pull in pulls {
-        let pod = format!("{}/{}", clean(&pull.namespace), clean(&pull.pod));
+        let pod = format!("{}/{}", pull.namespace, pull.pod);
         let age = format!("{:#}", duration(pull.age.as_ref()));
-        table.add(Look::Plain, [clean(&pull.image), pod, age]);
+        table.add(Look::Plain, [pull.image.clone(), pod, age]);
     }
     writeln!(out)?;
     table.write(out)

@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use super::times::{ago, duration, past, time};
 use crate::{
     local::v1::{WhatIfResponse, what_if_response},
-    pods::clean,
     table::{Look, Rows},
 };
 
@@ -43,9 +42,9 @@ pub(super) fn table(answer: &WhatIfResponse, out: &mut impl Write) -> io::Result
     if !answer.regrets.is_empty() {
         let mut table = Rows::new(&["BY MISTAKE", "IMAGE", "WHEN"]);
         for regret in &answer.regrets {
-            let pod = format!("{}/{}", clean(&regret.namespace), clean(&regret.pod));
+            let pod = format!("{}/{}", regret.namespace, regret.pod);
             let when = past(regret.at.as_ref(), now);
-            table.add(Look::Warning, [pod, clean(&regret.image), when]);
+            table.add(Look::Warning, [pod, regret.image.clone(), when]);
         }
         writeln!(out)?;
         table.write(out)?;

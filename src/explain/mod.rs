@@ -18,7 +18,7 @@ use crate::{
     cli::{Explain, Format},
     config::{self, Config, ConfigError, Mode},
     table,
-    terminal::shown,
+    text::shown,
 };
 
 /// Why nothing could be explained.

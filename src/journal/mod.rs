@@ -11,13 +11,14 @@ use crate::{
     attempts::{PullKey, Tally},
     classify::Class,
     pods::PodFacts,
+    text::plain,
 };
 
 /// Changes that are kept; a node with a hundred failing pods has that many in a bad day.
 const MOST: usize = 1000;
 /// How long they are kept.
 pub const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// Characters of a text: what is more stands in the log.
+/// Bytes of a text: what is more stands in the log.
 const LONGEST_TEXT: usize = 400;
 
 /// What kind of change it is.
@@ -107,7 +108,7 @@ impl Change {
             registry: String::new(),
             attempts: 0,
             class: None,
-            text: text.chars().take(LONGEST_TEXT).collect(),
+            text: plain(text, LONGEST_TEXT),
         }
     }
 

@@ -48,7 +48,7 @@ fn it_is_bounded_and_says_so() {
     assert_eq!(numbers(&journal, 0).len(), MOST);
     assert_eq!(journal.complete_since(after(9999)), after(5));
     let long = Change::of_node(start(), Kind::Config, &"ä".repeat(5000));
-    assert_eq!(long.text.chars().count(), LONGEST_TEXT);
+    assert!(long.text.len() <= LONGEST_TEXT);
 }
 
 #[test]

@@ -18,9 +18,14 @@ use crate::{
     classify::{Class, Code, Failure},
     explain,
     logging::InForce,
+    pods::LONGEST_NAME,
     pulls::Pull,
     serve::Condition,
+    text::plain,
 };
+
+/// Bytes of a question that an answer repeats.
+const LONGEST_ECHO: usize = 64;
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -52,7 +57,7 @@ impl Agent for Server {
 
     async fn get_pod(&self, request: Request<v1::GetPodRequest>) -> Answer<v1::GetPodResponse> {
         let wanted = request.into_inner();
-        let name = format!("{}/{}", wanted.namespace, wanted.name);
+        let name = plain(&format!("{}/{}", wanted.namespace, wanted.name), LONGEST_NAME);
         let found = self.ask(|answer| Question::Pod(wanted, answer)).await?;
         let missing = || Status::not_found(NotReleased::NoSuchPod(name).to_string());
         let pulls = self.about.pulls.all();
@@ -207,7 +212,10 @@ fn question(request: &v1::WhatIfRequest) -> Result<WhatIf, String> {
     let known = || Class::VARIANTS.join(", ");
     let class = match class.as_str() {
         "" => None,
-        name => Some(name.parse().map_err(|_| format!("no class {name}; use one of {}", known()))?),
+        name => Some(name.parse().map_err(|_| {
+            let name = plain(name, LONGEST_ECHO);
+            format!("no class {name}; use one of {}", known())
+        })?),
     };
     let min_elapsed = min_elapsed.as_ref().map(length);
     Ok(WhatIf { max_attempts: *max_attempts, min_elapsed, class })

@@ -8,7 +8,7 @@ use crate::{
     cli::Format,
     recording::Recording,
     table,
-    terminal::shown,
+    text::shown,
     wire::{Decoder, Exchange, Outcome},
 };
 

@@ -17,7 +17,7 @@ use crate::{
     config::{self, ConfigError},
     recording::{Recording, RecordingError},
     settings::Settings,
-    terminal::shown,
+    text::shown,
     wire::{Counters, Decoder},
 };
 

@@ -13,7 +13,7 @@ use crate::{
     settings::Settings,
     simulation::{Fate, Outlook, Simulation},
     table,
-    terminal::shown,
+    text::shown,
     wire::Decoder,
 };
 

@@ -13,7 +13,8 @@ use crate::{
     fuse::{Judgement, Released},
     journal::{Change, Kind},
     local::{Hold, NotReleased, v1},
-    pods::PodFacts,
+    pods::{LONGEST_NAME, PodFacts},
+    text::plain,
 };
 
 impl Judge {
@@ -21,7 +22,9 @@ impl Judge {
         match hold {
             Hold::Registry(registry) => self.release_registry(registry, uid).await,
             Hold::Pod(namespace, name) => {
-                let missing = || NotReleased::NoSuchPod(format!("{namespace}/{name}"));
+                let missing = || {
+                    NotReleased::NoSuchPod(plain(&format!("{namespace}/{name}"), LONGEST_NAME))
+                };
                 let pod = self.find_pod(namespace, name).ok_or_else(missing)?;
                 self.release_pod(&pod, uid).await
             }
@@ -37,6 +40,7 @@ impl Judge {
                 [] => "no registry's are held".to_owned(),
                 _ => format!("those of {} are", troubled.join(", ")),
             };
+            let registry = plain(registry, LONGEST_NAME);
             let text = format!("no verdicts are held for registry {registry}; {held}");
             return Err(NotReleased::NotHeld(text));
         };
