@@ -24,6 +24,7 @@ mod holding;
 mod hostile;
 mod images;
 mod jobs;
+mod oncall;
 mod outages;
 mod packaging;
 mod plugin;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         reload::trials(),
         dry_run::trials(),
         jobs::trials(),
+        oncall::trials(),
         images::trials(),
         bystanders::trials(),
         capture::trials(),
