@@ -29,6 +29,7 @@ use crate::{
     events::Events,
     ledger::{Kept, Ledger, LedgerError},
     local,
+    logging::Level,
     pods::{self, Pods},
     policy::breaker::Breaker,
     pulls::Pulls,
@@ -51,6 +52,8 @@ pub struct Options {
     pub path: PathBuf,
     /// The node whose pods it looks after.
     pub node: String,
+    /// What is logged.
+    pub log: Level,
 }
 
 /// Why the agent cannot start or go on.
@@ -103,7 +106,7 @@ impl Agent {
     /// When the node turns out to be the wrong one, or metrics can no longer be served.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
         let Self { options, client, server, ledger, kept } = self;
-        let Options { config, path, node } = options;
+        let Options { config, path, node, log } = options;
         let mut registry = Registry::with_prefix("pullfuse");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running pullfuse", build);
@@ -150,11 +153,15 @@ impl Agent {
             metrics: act_metrics.clone(),
         }));
         let (asked, questions) = mpsc::channel(QUESTIONS);
+        let watchers = local::watchers();
         let about = local::About {
             node: node.clone(),
             started: Timestamp::now(),
             health: health.clone(),
             pulls: pulls.clone(),
+            settings: settings.clone(),
+            log,
+            watchers: watchers.clone(),
         };
         let answering = local::Server::new(about, asked);
         let judging = async {
@@ -175,6 +182,7 @@ impl Agent {
                 health: health.clone(),
                 metrics,
                 act_metrics,
+                watchers,
             });
             let inputs = judge::Inputs { calls, questions };
             judge.run(pods::watch(client, &node), inputs, stop.clone()).await;
