@@ -72,3 +72,39 @@ fn translate(event: watcher::Event<Pod>, listed: &mut Option<Vec<PodFacts>>) -> 
         watcher::Event::Delete(pod) => pod.metadata.uid.map(PodEvent::Gone),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+    use tower_test::mock;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_is_refused_as_expired_begins_with_a_new_list() {
+        let (service, mut api) = mock::pair::<Request<Body>, Response<Body>>();
+        let list = json!({ "kind": "PodList", "apiVersion": "v1", "items": [],
+                           "metadata": { "resourceVersion": "5" } });
+        let expired = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure",
+                              "code": 410, "message": "too old", "reason": "Expired" });
+        let server = tokio::spawn(async move {
+            let mut watches = Vec::new();
+            for (code, body) in [(200, &list), (410, &expired), (200, &list)] {
+                let (request, send) = api.next_request().await.expect("a call was expected");
+                watches.push(request.uri().query().unwrap_or_default().contains("watch=true"));
+                let body = Body::from(body.to_string().into_bytes());
+                send.send_response(Response::builder().status(code).body(body).unwrap());
+            }
+            watches
+        });
+        let mut events = pin!(watch(Client::new(service, "default"), "node-a"));
+        assert!(matches!(events.next().await, Some(PodEvent::All(_))));
+        assert!(matches!(events.next().await, Some(PodEvent::Trouble(_))));
+        assert!(matches!(events.next().await, Some(PodEvent::All(_))));
+        assert_eq!(server.await.unwrap(), [false, true, false]);
+    }
+}

@@ -69,7 +69,8 @@ async fn runtime_and_kubelet() -> anyhow::Result<()> {
     for (away, text) in ALL.into_iter().filter(|(away, _)| everything || away.in_make_test()) {
         let mut tried = Tried { fault: text.into(), rounds, ..Tried::default() };
         for round in 0..rounds {
-            tried.wrong += node.round(away, &format!("due-{away:?}-{round}").to_lowercase()).await?;
+            tried.wrong +=
+                node.round(away, &format!("due-{away:?}-{round}").to_lowercase()).await?;
         }
         tried.note()?;
     }

@@ -35,7 +35,10 @@ const fn spec(name: &'static str, text: &'static str, what: What) -> Spec {
 
 pub(super) const ALL: &[Spec] = &[
     spec("slow", "3 s for each request", What::Slow),
-    Spec { says: &["pods: degraded", "verdicts: degraded", "429"], ..spec("busy", "429", What::Answers(429)) },
+    Spec {
+        says: &["pods: degraded", "verdicts: degraded", "429"],
+        ..spec("busy", "429", What::Answers(429))
+    },
     Spec {
         due: 30,
         says: &["pods: degraded", "500"],
@@ -101,7 +104,8 @@ impl Trouble {
             // The old one stays refused.
             (Begun::Proxy, What::Token) => {
                 let rig = &self.node.rig;
-                let token = rig.service_account_token("pullfuse", &self.agent.account, None).await?;
+                let token =
+                    rig.service_account_token("pullfuse", &self.agent.account, None).await?;
                 fs::write(self.node.token_file(&self.agent), token)?;
             }
             (Begun::Proxy, What::Rights) => self.bind_rights().await?,

@@ -112,7 +112,8 @@ impl Trouble {
     }
 
     async fn rounds(&self, rounds: usize, lasts: Duration) -> anyhow::Result<Tried> {
-        let mut sum = Tried { fault: format!("API server: {}", self.spec.text), ..Tried::default() };
+        let mut sum =
+            Tried { fault: format!("API server: {}", self.spec.text), ..Tried::default() };
         for round in 0..rounds {
             let tried = self.round(round, lasts).await?;
             sum.rounds += 1;
@@ -163,7 +164,8 @@ impl Trouble {
         let mut lost = 0;
         for pod in [&early, &late] {
             lost += self.lost(pod).await?;
-            wrong += usize::from(phase(&self.node.pods(&self.namespace).get(pod).await?) != "Pending");
+            wrong +=
+                usize::from(phase(&self.node.pods(&self.namespace).get(pod).await?) != "Pending");
             self.node.pods(&self.namespace).delete(pod, &Default::default()).await?;
         }
         let well = |status, report: &str| {

@@ -27,8 +27,8 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use self::{authority::Authority, fault::Way};
 pub use self::fault::{Fault, Kind};
+use self::{authority::Authority, fault::Way};
 use super::Node;
 
 /// An agent's way to the API server. It ends when it is dropped.
