@@ -16,6 +16,7 @@ use crate::{
     cli::{Ask, Check, Command, Explain, Pods, Record, Replay, Run, WhatIf, exit},
     config,
     explain::{self, ExplainError, Understood},
+    guarded,
     local::ClientError,
     logging, record,
     replay::{self, ReplayError},
@@ -79,6 +80,7 @@ fn replay(args: &Replay) -> Result<(), Failure> {
 async fn run_agent(args: Run) -> Result<(), Failure> {
     let config = config::load(&args.config).map_err(|error| (exit::NO, error.into()))?;
     logging::start(&config.log);
+    guarded::abort_on_panic();
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone()).map_err(|error| (exit::UNAVAILABLE, error.into()))?;
     let agent = Agent::build(Options { config, path: args.config, node: args.node_name }).await;

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower_test::mock::{self, Handle};
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::{
     attempts::{PullKey, Tally},
@@ -25,7 +27,7 @@ struct Fixture {
 fn fixture(toml: &str) -> Fixture {
     let (service, api) = mock::pair::<Request<Body>, Response<Body>>();
     let dir = TempDir::new().unwrap();
-    let (ledger, _) = Ledger::open(dir.path(), Timestamp::now()).unwrap();
+    let (ledger, _) = Ledger::open(dir.path()).unwrap();
     let config = crate::config::parse(toml).unwrap();
     let (pods, runtime) = (Pods::default(), Runtime::new(config.runtime.endpoint.clone()));
     let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default());
@@ -39,6 +41,7 @@ fn fixture(toml: &str) -> Fixture {
         runtime,
         pods: pods.clone(),
         pulls: crate::pulls::Pulls::default(),
+        clock: Clock::new(),
         metrics,
     });
     Fixture { actor: Arc::new(actor), api, pods, _dir: dir }

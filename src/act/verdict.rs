@@ -1,10 +1,11 @@
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
     attempts::{PullKey, Tally},
     classify::Cause,
+    clock::moved,
     config::Method,
 };
 
@@ -71,6 +72,12 @@ impl VerdictRecord {
     ) -> Self {
         let stage = VerdictStage::Decided;
         Self { key, tally, cause: Some(cause), decided_at, stage, method, writes: 0 }
+    }
+
+    /// Moves every time, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.tally.shift(by);
+        self.decided_at = moved(self.decided_at, by);
     }
 
     /// What the pod's owner reads: image, attempts, time, cause, advice and last error.

@@ -1,7 +1,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Attempts, Causes, Change, PullKey, Source, Stage, Tally};
-use crate::pods::Trouble;
+use crate::{clock::moved, pods::Trouble};
 
 /// The kubelet sends one `PullImage` per matching credential, back to back; its own back-off is
 /// never under 10 s.
@@ -26,6 +26,14 @@ pub struct Call {
     pub ended: Timestamp,
     /// The error, unless it succeeded; its text is empty where the wire did not tell it.
     pub error: Option<String>,
+}
+
+impl Call {
+    /// Moves its times, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.started = moved(self.started, by);
+        self.ended = moved(self.ended, by);
+    }
 }
 
 impl Attempts {

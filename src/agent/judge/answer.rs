@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use jiff::Timestamp;
-
 use super::Judge;
 use crate::{
     act::VerdictStage,
@@ -59,7 +57,7 @@ impl Judge {
     }
 
     fn failing(&mut self, wanted: &v1::ListPodsRequest) -> v1::ListPodsResponse {
-        let (settings, now) = (Arc::clone(&self.settings), Timestamp::now());
+        let (settings, now) = (Arc::clone(&self.settings), self.now());
         let fits = |wanted: &str, name: &str| wanted.is_empty() || wanted == name;
         let mut images = Vec::new();
         for pod in self.parts.pods.all() {
@@ -109,7 +107,7 @@ impl Judge {
     }
 
     fn what_if(&self, question: WhatIf) -> v1::WhatIfResponse {
-        let now = Timestamp::now();
+        let now = self.now();
         let limits = &self.settings.config.limits;
         let disposition =
             question.class.map_or(Disposition::Permanent, |class| class.disposition());

@@ -33,6 +33,8 @@ pub struct AgentOptions {
     pub ledger: String,
     /// An API server instead of the rig's.
     pub server: Option<String>,
+    /// What it finds in its environment besides.
+    pub env: Vec<(String, String)>,
 }
 
 impl AgentOptions {
@@ -47,6 +49,7 @@ impl AgentOptions {
             node: NODE.into(),
             ledger: "/var/lib/pullfuse".into(),
             server: None,
+            env: Vec::new(),
         }
     }
 
@@ -125,7 +128,8 @@ impl Node {
         ];
         let program = Program::new(agent.name.as_str(), argv)
             .env("KUBECONFIG", kubeconfig.to_str().context("an odd path")?);
-        self.rig.spawn(program).await
+        let set = |program: Program, (name, value): &(String, String)| program.env(name, value);
+        self.rig.spawn(agent.env.iter().fold(program, set)).await
     }
 
     /// Writes an agent's configuration, as whole as a ConfigMap comes; one that runs follows it.

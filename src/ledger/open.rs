@@ -1,0 +1,163 @@
+//! Opens the file, sees whether it is sound, and reads it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+};
+
+use super::{
+    EPISODES, FILE, Kept, LedgerError, META, STATE, TALLIES, VERDICTS, VERSION, broken, decode,
+    storage,
+};
+use crate::{attempts::PullKey, guarded};
+
+/// Opens the file in the folder. A damaged one is set aside, and there is a new one.
+pub(super) fn open_or_set_aside(dir: &Path) -> Result<(Database, Kept), LedgerError> {
+    let path = dir.join(FILE);
+    let why = match open(&path) {
+        Ok(opened) => return Ok(opened),
+        Err(OpenError::Damaged(why)) => why,
+        Err(error) => return Err(error.fatal(&path, dir)),
+    };
+    let aside = free_name(dir);
+    tracing::error!(file = %path.display(), set_aside = %aside.display(), error = %why,
+        "the ledger is damaged: it is set aside and counting starts anew");
+    std::fs::rename(&path, &aside)
+        .map_err(|source| LedgerError::Folder { dir: dir.into(), source })?;
+    let (database, mut kept) = open(&path).map_err(|error| error.fatal(&path, dir))?;
+    kept.set_aside = Some(aside);
+    Ok((database, kept))
+}
+
+/// Two may be set aside within a second, and the clock may go back.
+fn free_name(dir: &Path) -> PathBuf {
+    let now = Timestamp::now().as_second();
+    let mut names = (0..).map(|number| match number {
+        0 => dir.join(format!("{FILE}.bad-{now}")),
+        more => dir.join(format!("{FILE}.bad-{now}-{more}")),
+    });
+    names.find(|name| !name.exists()).unwrap_or_else(|| dir.join(format!("{FILE}.bad")))
+}
+
+fn open(path: &Path) -> Result<(Database, Kept), OpenError> {
+    let path = path.to_owned();
+    let opened = guarded::catch(move || {
+        let mut database = Database::create(path)?;
+        // A file that was closed well is not checked otherwise.
+        let sound = database.check_integrity()?;
+        prepare(&database)?;
+        let kept = Kept { mended: !sound, ..read(&database)? };
+        Ok((database, kept))
+    });
+    opened.unwrap_or_else(|panicked| Err(OpenError::Damaged(broken(panicked))))
+}
+
+fn prepare(database: &Database) -> Result<(), OpenError> {
+    let write = database.begin_write().map_err(OpenError::damaged)?;
+    {
+        let mut meta = write.open_table(META).map_err(OpenError::damaged)?;
+        let found = meta.get("version").map_err(OpenError::damaged)?.map(|v| v.value());
+        match found {
+            Some(found) if found > VERSION => return Err(OpenError::Newer(found)),
+            Some(_) => {}
+            None => {
+                meta.insert("version", VERSION).map_err(OpenError::damaged)?;
+            }
+        }
+        write.open_table(TALLIES).map_err(OpenError::damaged)?;
+        write.open_table(VERDICTS).map_err(OpenError::damaged)?;
+        write.open_table(EPISODES).map_err(OpenError::damaged)?;
+        write.open_table(STATE).map_err(OpenError::damaged)?;
+    }
+    write.commit().map_err(OpenError::damaged)
+}
+
+fn read(database: &Database) -> Result<Kept, OpenError> {
+    let mut kept = Kept::default();
+    let read = database.begin_read().map_err(OpenError::damaged)?;
+    let mut unreadable = 0;
+    rows(&read, TALLIES, |(pod_uid, image), value| match decode(value, pod_uid) {
+        Some(tally) => {
+            let key = PullKey { pod_uid: pod_uid.into(), image: image.into() };
+            kept.tallies.insert(key, tally);
+        }
+        None => unreadable += 1,
+    })?;
+    rows(&read, VERDICTS, |uid, value| match decode(value, uid) {
+        Some(record) => drop(kept.verdicts.insert(uid.into(), record)),
+        None => unreadable += 1,
+    })?;
+    rows(&read, EPISODES, |number, value| match decode(value, "an episode") {
+        Some(episode) => drop(kept.episodes.insert(number, episode)),
+        None => unreadable += 1,
+    })?;
+    rows(&read, STATE, |name, value| drop(kept.state.insert(name.into(), value.into())))?;
+    kept.unreadable = unreadable;
+    Ok(kept)
+}
+
+/// Reads every row of a table.
+fn rows<K: redb::Key + 'static>(
+    read: &ReadTransaction,
+    table: TableDefinition<'_, K, &'static [u8]>,
+    mut each: impl FnMut(K::SelfType<'_>, &[u8]),
+) -> Result<(), OpenError> {
+    let table = read.open_table(table).map_err(OpenError::damaged)?;
+    for entry in table.iter().map_err(OpenError::damaged)? {
+        let (key, value) = entry.map_err(OpenError::damaged)?;
+        each(key.value(), value.value());
+    }
+    Ok(())
+}
+
+/// Why opening stopped, before it is known what that means for the caller.
+enum OpenError {
+    InUse,
+    Newer(u64),
+    Io(io::Error),
+    Damaged(LedgerError),
+}
+
+impl OpenError {
+    fn damaged(error: impl Into<redb::Error>) -> Self {
+        match error.into() {
+            redb::Error::Io(error) if !of_damage(&error) => Self::Io(error),
+            error => Self::Damaged(storage(error)),
+        }
+    }
+
+    fn fatal(self, path: &Path, dir: &Path) -> LedgerError {
+        match self {
+            Self::InUse => LedgerError::InUse { path: path.into() },
+            Self::Newer(found) => LedgerError::Newer { path: path.into(), found },
+            Self::Io(source) => LedgerError::Folder { dir: dir.into(), source },
+            Self::Damaged(error) => error,
+        }
+    }
+}
+
+/// Whether this is said of what was read, and not by the disk.
+fn of_damage(error: &io::Error) -> bool {
+    use io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof
+    )
+}
+
+impl From<DatabaseError> for OpenError {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::DatabaseAlreadyOpen => Self::InUse,
+            DatabaseError::Storage(redb::StorageError::Io(error)) if !of_damage(&error) => {
+                Self::Io(error)
+            }
+            error => Self::Damaged(storage(error)),
+        }
+    }
+}
