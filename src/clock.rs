@@ -24,12 +24,13 @@ const STEP: SignedDuration = SignedDuration::from_secs(2);
 pub struct Clock {
     /// By how many microseconds it is ahead of the one that counts since the boot.
     ahead: Arc<AtomicI64>,
+    /// Names the boot; empty if that is not known.
+    boot: Arc<str>,
 }
 
 /// How the clock stood, to be kept with the times that were taken from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
-    /// Names the boot; empty if that is not known.
     boot: String,
     /// By how many microseconds the wall's clock was ahead of the one that counts since the boot.
     ahead_us: i64,
@@ -45,7 +46,8 @@ impl Default for Clock {
 impl Clock {
     /// A clock that shows what the wall's does now.
     pub fn new() -> Self {
-        Self { ahead: Arc::new(AtomicI64::new(wall_ahead())) }
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Self { ahead: Arc::new(AtomicI64::new(wall_ahead())), boot: boot.trim().into() }
     }
 
     /// The time.
@@ -74,7 +76,8 @@ impl Clock {
 
     /// How it stands.
     pub fn reading(&self) -> Reading {
-        Reading { boot: boot(), ahead_us: self.ahead.load(Ordering::Relaxed), at: self.now() }
+        let ahead_us = self.ahead.load(Ordering::Relaxed);
+        Reading { boot: self.boot.to_string(), ahead_us, at: self.now() }
     }
 
     /// How far times that were kept with a reading are to be moved. Over a boot it is not known how
@@ -122,11 +125,6 @@ fn since_boot() -> i64 {
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
-fn boot() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    id.map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -206,8 +206,9 @@ impl Actor {
         let withdrawn = |because| Some(Round::Done(Outcome::Withdrawn(because)));
         match ruling.decision {
             Decision::Fail if ruling.dry_run => return withdrawn(Because::DryRun),
+            // The clock was set back since, so the record's times are no longer the judge's.
+            Decision::Fail if record.decided_at > now => return withdrawn(Because::TooEarly),
             Decision::Fail => {}
-            // The clock was set, or the limits are others now: whoever counts knows until when.
             Decision::Wait(_) => return withdrawn(Because::TooEarly),
             Decision::Leave(because) | Decision::Report(because) => return withdrawn(because),
         }

@@ -163,6 +163,19 @@ async fn a_stale_version_is_read_and_judged_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_verdict_from_before_the_clock_was_set_back_is_left_to_the_judge() {
+    for back in [1, 30] {
+        let mut f = fixture(NO_CHECK);
+        let mut ahead = record();
+        ahead.shift(jiff::SignedDuration::from_mins(back));
+        let actor = Arc::clone(&f.actor);
+        let verdict = tokio::spawn(async move { actor.carry_out(ahead).await });
+        f.read(stuck("7")).await;
+        assert_eq!(verdict.await.unwrap(), Outcome::Withdrawn(Because::TooEarly));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_pod_of_the_same_name_is_left_alone() {
     let mut f = fixture(NO_CHECK);
     let verdict = f.start();

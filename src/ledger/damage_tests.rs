@@ -43,7 +43,7 @@ fn damage() -> impl Strategy<Value = Damage> {
 impl Damage {
     fn done_to(&self, bytes: &mut Vec<u8>) {
         let place = |at: &usize| bytes.len() * at / 1000;
-        let noise = |seed: u8| (0..BLOCK).map(move |n| (n * 7919 >> 3) as u8 ^ seed);
+        let noise = |seed: u8| (0..BLOCK).map(move |n| ((n * 7919) >> 3) as u8 ^ seed);
         let block = |at: &usize| place(at) / BLOCK * BLOCK;
         match self {
             Self::Cut(at) => bytes.truncate(place(at)),

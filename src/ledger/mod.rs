@@ -15,7 +15,10 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use redb::{Database, Table, TableDefinition};
@@ -79,12 +82,6 @@ pub enum LedgerError {
     /// A read or write failed.
     #[error("the ledger could not be read or written: {0}; check the node's disk")]
     Storage(Box<redb::Error>),
-    /// The file was found damaged while the agent ran; the new one holds nothing yet.
-    #[error("the ledger was damaged and is now {}: everything is stored anew", .aside.display())]
-    Anew {
-        /// Where the damaged file went.
-        aside: PathBuf,
-    },
 }
 
 /// Every way the database can fail is told apart only when the file is opened.
@@ -167,6 +164,8 @@ pub struct Ledger {
     dir: PathBuf,
     /// `None` after a failed write: the database then takes no other before it is opened again.
     database: Mutex<Option<Database>>,
+    /// Whether nobody was told yet that a new file took the place of the one that was opened.
+    anew: AtomicBool,
 }
 
 impl Ledger {
@@ -178,7 +177,14 @@ impl Ledger {
         let folder = |source| LedgerError::Folder { dir: dir.into(), source };
         std::fs::create_dir_all(dir).map_err(folder)?;
         let (database, kept) = open_or_set_aside(dir)?;
-        Ok((Self { dir: dir.into(), database: Mutex::new(Some(database)) }, kept))
+        let (dir, database) = (dir.to_owned(), Mutex::new(Some(database)));
+        Ok((Self { dir, database, anew: AtomicBool::new(false) }, kept))
+    }
+
+    /// Whether the file went, or was found damaged, while the agent ran: there is a new one, which
+    /// holds nothing from before. Told once.
+    pub fn began_anew(&self) -> bool {
+        self.anew.swap(false, Ordering::Relaxed)
     }
 
     /// Stores a batch durably.
@@ -194,10 +200,10 @@ impl Ledger {
         let database = match open.take() {
             Some(database) => database,
             None => {
+                let there = self.dir.join(FILE).exists();
                 let (database, kept) = open_or_set_aside(&self.dir)?;
-                if let Some(aside) = kept.set_aside {
-                    *open = Some(database);
-                    return Err(LedgerError::Anew { aside });
+                if !there || kept.set_aside.is_some() {
+                    self.anew.store(true, Ordering::Relaxed);
                 }
                 database
             }

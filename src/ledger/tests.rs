@@ -77,6 +77,28 @@ fn a_file_that_is_no_ledger_is_set_aside_and_kept() {
 }
 
 #[test]
+fn after_a_failed_write_the_file_is_opened_again() {
+    let dir = TempDir::new().unwrap();
+    let (ledger, _) = open(&dir);
+    ledger.commit(&batch(1, Some(tally(1)))).unwrap();
+    let fail = || *ledger.database.lock().unwrap() = None;
+    fail();
+    ledger.commit(&batch(2, Some(tally(2)))).unwrap();
+    assert!(!ledger.began_anew(), "nothing is missing");
+    fail();
+    std::fs::write(dir.path().join(FILE), b"not a database at all".repeat(500)).unwrap();
+    ledger.commit(&batch(3, Some(tally(3)))).unwrap();
+    assert!(ledger.began_anew() && !ledger.began_anew(), "told once");
+    fail();
+    std::fs::remove_file(dir.path().join(FILE)).unwrap();
+    ledger.commit(&batch(4, Some(tally(4)))).unwrap();
+    assert!(ledger.began_anew());
+    drop(ledger);
+    let (_, kept) = open(&dir);
+    assert_eq!(kept.tallies, [(key(4), tally(4))].into());
+}
+
+#[test]
 fn an_unreadable_record_costs_only_itself() {
     let dir = TempDir::new().unwrap();
     {

@@ -134,6 +134,10 @@ impl Judge {
     }
 
     pub(super) async fn save(&mut self) {
+        if self.parts.ledger.began_anew() {
+            tracing::warn!("the ledger was damaged or is gone: everything is stored anew");
+            self.keep_all();
+        }
         if self.unsaved.is_empty() {
             return;
         }
@@ -141,17 +145,13 @@ impl Judge {
         self.note_save(read);
         let batch = self.unsaved.clone();
         let saved = Arc::clone(&self.parts.ledger).commit_off_thread(batch).await;
-        match &saved {
-            Ok(()) => {
-                self.unsaved = Batch::default();
-                if std::mem::take(&mut self.save_failed) {
-                    self.parts.health.set("ledger", Condition::Good("open".into()));
-                    // Verdicts wait for this.
-                    self.judge_all = true;
-                }
+        if saved.is_ok() {
+            self.unsaved = Batch::default();
+            if std::mem::take(&mut self.save_failed) {
+                self.parts.health.set("ledger", Condition::Good("open".into()));
+                // Verdicts wait for this.
+                self.judge_all = true;
             }
-            Err(LedgerError::Anew { .. }) => self.keep_all(),
-            Err(_) => {}
         }
         self.note_save(saved);
     }

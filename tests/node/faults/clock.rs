@@ -45,14 +45,14 @@ async fn set_clock() -> anyhow::Result<()> {
     let patient = with_own_clock(patient, file.to_str().context("an odd path")?)?;
     node.rig.namespace(NAMESPACE).await?;
     node.start_agent(&patient).await?;
-    node.rig.apply(&missing_pod(NAMESPACE, "p", json!({}))).await?;
-    node.until_logged(&patient, &["attempt failed", "\"attempts\":1"]).await?;
+    node.rig.apply(&missing_pod(NAMESPACE, "clock", json!({}))).await?;
+    node.until_logged(&patient, &["attempt failed", "\"pod\":\"clock\"", "\"attempts\":1"]).await?;
 
     // Twice as long as the pod is to be left alone.
     set("+6h")?;
     node.until_logged(&patient, &["clock was set", "\"by_s\":21"]).await?;
-    node.until_logged(&patient, &["attempt failed", "\"attempts\":2"]).await?;
-    let answer = node.failing(&patient, "p").await?;
+    node.until_logged(&patient, &["attempt failed", "\"pod\":\"clock\"", "\"attempts\":2"]).await?;
+    let answer = node.failing(&patient, "own-clock/clock").await?;
     let outlook = answer["outlook"].as_str().unwrap_or_default();
     assert!(outlook.contains("is ended at"), "{answer}");
     // The agent's clock follows the wall's.
@@ -69,14 +69,15 @@ async fn set_clock() -> anyhow::Result<()> {
     node.until_logged(&patient, &["clock was set", "\"by_s\":-43"]).await?;
     let AgentOptions { config, .. } = AgentOptions::own("clock", 9491, &config("1s"));
     node.configure(&AgentOptions { config, ..patient.clone() })?;
-    let pod = node.wait_pod(NAMESPACE, "p", "it is Failed", |pod| phase(pod) == "Failed").await?;
+    let pod =
+        node.wait_pod(NAMESPACE, "clock", "it is Failed", |pod| phase(pod) == "Failed").await?;
     let verdict = verdict(&pod);
     let time = |name: &str| -> anyhow::Result<Timestamp> {
         Ok(verdict[name].as_str().context("no time")?.parse()?)
     };
     let span = time("decided")?.duration_since(time("firstAttempt")?);
     assert!(span > SignedDuration::ZERO && span < SignedDuration::from_hours(1), "{verdict}");
-    assert_eq!(node.good_writes_to(NAMESPACE, "p")?, 1);
+    assert_eq!(node.good_writes_to(NAMESPACE, "clock")?, 1);
     let attempts = answer["attempts"].as_u64().unwrap_or_default();
     tried.lost += 2_u64.saturating_sub(attempts) as usize;
     tried.rounds = 2;

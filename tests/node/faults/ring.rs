@@ -26,7 +26,7 @@ async fn overflow() -> anyhow::Result<()> {
     node.rig.namespace(NAMESPACE).await?;
     node.start_agent(&agent).await?;
     node.rig.apply(&missing_pod(NAMESPACE, "ring", json!({}))).await?;
-    node.until_logged(&agent, &["attempt failed", "\"attempts\":1"]).await?;
+    node.until_logged(&agent, &["attempt failed", "\"pod\":\"ring\"", "\"attempts\":1"]).await?;
 
     node.rig.kill(&agent.name, Signal::STOP).await?;
     let name = format!("127.0.0.1:1/{}", "x".repeat(LONG_NAME));
@@ -38,7 +38,7 @@ async fn overflow() -> anyhow::Result<()> {
     node.until_logged(&witness, &second).await?;
     node.rig.kill(&agent.name, Signal::CONT).await?;
 
-    let dropped = "pullfuse_capture_missed{what=\"dropped\"}";
+    let dropped = "pullfuse_capture_missed{what=\"ring_drops\"}";
     until(async || Ok((node.metric(&agent, dropped).await? > 0.0).then_some(())))
         .await
         .context("nothing was lost: the buffer did not run over")?;
@@ -47,7 +47,7 @@ async fn overflow() -> anyhow::Result<()> {
         node.until_logged(agent, &third).await?;
     }
     let attempts = async |agent| -> anyhow::Result<u64> {
-        let answer = node.failing(agent, "ring").await?;
+        let answer = node.failing(agent, "own-ring/ring").await?;
         answer["attempts"].as_u64().context("no attempts")
     };
     let (ours, theirs) = (attempts(&agent).await?, attempts(&witness).await?);
