@@ -23,6 +23,7 @@ pub mod history;
 pub mod ledger;
 pub mod local;
 pub mod logging;
+pub mod plugin;
 pub mod pods;
 pub mod policy;
 pub mod pulls;
@@ -33,7 +34,7 @@ pub mod runtime;
 pub mod serve;
 pub mod settings;
 pub mod simulation;
-mod terminal;
+pub mod text;
 pub mod wire;
 
 /// An error with all its causes, as one sentence.

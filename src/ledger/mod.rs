@@ -2,13 +2,15 @@
 //!
 //! In: a [`Batch`] of tallies, verdicts, episodes and what parts of the agent remember. Out: what was
 //! [`Kept`]. Touches one file in `ledger.dir`: one process has it, a second one is refused. A record
-//! that cannot be read is skipped and counted, a damaged file is set aside.
+//! that cannot be read is skipped and counted, a damaged file is set aside. An older layout is brought
+//! up to date, a newer one refused.
 //!
 //! The database checks its checksums only when asked, and may panic on what it then meets. So every
 //! byte is checked when the file is opened, a panic is taken for damage, and after a failed write the
 //! file is opened anew.
 
 mod open;
+mod upgrade;
 
 use std::{
     borrow::Borrow,
@@ -36,8 +38,6 @@ use crate::{
 };
 
 const FILE: &str = "ledger.redb";
-/// Layout of the records; a change needs a migration.
-const VERSION: u64 = 1;
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// Pod UID and image → tally.
 const TALLIES: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("tallies");
@@ -69,15 +69,14 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// Written by a newer pullfuse.
-    #[error(
-        "the ledger {path} has version {found}, this pullfuse knows up to {VERSION}; run the \
-             newer pullfuse again or move the file away"
-    )]
+    #[error("{}", upgrade::newer(path, *found, writer.as_deref()))]
     Newer {
         /// The file.
         path: PathBuf,
-        /// Its version.
+        /// Its layout.
         found: u64,
+        /// The version of the pullfuse that wrote it.
+        writer: Option<String>,
     },
     /// A read or write failed.
     #[error("the ledger could not be read or written: {0}; check the node's disk")]

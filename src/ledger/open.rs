@@ -11,15 +11,15 @@ use redb::{
 };
 
 use super::{
-    EPISODES, FILE, Kept, LedgerError, META, STATE, TALLIES, VERDICTS, VERSION, broken, decode,
-    storage,
+    EPISODES, FILE, Kept, LedgerError, STATE, TALLIES, VERDICTS, broken, decode, storage,
+    upgrade::{self, STEPS, Step},
 };
 use crate::{attempts::PullKey, guarded};
 
 /// Opens the file in the folder. A damaged one is set aside, and there is a new one.
 pub(super) fn open_or_set_aside(dir: &Path) -> Result<(Database, Kept), LedgerError> {
     let path = dir.join(FILE);
-    let why = match open(&path) {
+    let why = match open(&path, STEPS) {
         Ok(opened) => return Ok(opened),
         Err(OpenError::Damaged(why)) => why,
         Err(error) => return Err(error.fatal(&path, dir)),
@@ -29,7 +29,7 @@ pub(super) fn open_or_set_aside(dir: &Path) -> Result<(Database, Kept), LedgerEr
         "the ledger is damaged: it is set aside and counting starts anew");
     std::fs::rename(&path, &aside)
         .map_err(|source| LedgerError::Folder { dir: dir.into(), source })?;
-    let (database, mut kept) = open(&path).map_err(|error| error.fatal(&path, dir))?;
+    let (database, mut kept) = open(&path, STEPS).map_err(|error| error.fatal(&path, dir))?;
     kept.set_aside = Some(aside);
     Ok((database, kept))
 }
@@ -44,31 +44,23 @@ fn free_name(dir: &Path) -> PathBuf {
     names.find(|name| !name.exists()).unwrap_or_else(|| dir.join(format!("{FILE}.bad")))
 }
 
-fn open(path: &Path) -> Result<(Database, Kept), OpenError> {
-    let path = path.to_owned();
-    let opened = guarded::catch(move || {
+pub(super) fn open(path: &Path, steps: &[Step]) -> Result<(Database, Kept), OpenError> {
+    let opened = guarded::catch(|| {
         let mut database = Database::create(path)?;
         // A file that was closed well is not checked otherwise.
         let sound = database.check_integrity()?;
-        prepare(&database)?;
+        let database = upgrade::keep_copy(database, path, steps)?;
+        prepare(&database, steps)?;
         let kept = Kept { mended: !sound, ..read(&database)? };
         Ok((database, kept))
     });
     opened.unwrap_or_else(|panicked| Err(OpenError::Damaged(broken(panicked))))
 }
 
-fn prepare(database: &Database) -> Result<(), OpenError> {
+fn prepare(database: &Database, steps: &[Step]) -> Result<(), OpenError> {
     let write = database.begin_write().map_err(OpenError::damaged)?;
     {
-        let mut meta = write.open_table(META).map_err(OpenError::damaged)?;
-        let found = meta.get("version").map_err(OpenError::damaged)?.map(|v| v.value());
-        match found {
-            Some(found) if found > VERSION => return Err(OpenError::Newer(found)),
-            Some(_) => {}
-            None => {
-                meta.insert("version", VERSION).map_err(OpenError::damaged)?;
-            }
-        }
+        upgrade::run(&write, steps)?;
         write.open_table(TALLIES).map_err(OpenError::damaged)?;
         write.open_table(VERDICTS).map_err(OpenError::damaged)?;
         write.open_table(EPISODES).map_err(OpenError::damaged)?;
@@ -116,15 +108,20 @@ fn rows<K: redb::Key + 'static>(
 }
 
 /// Why opening stopped, before it is known what that means for the caller.
-enum OpenError {
+pub(super) enum OpenError {
     InUse,
-    Newer(u64),
+    Newer {
+        found: u64,
+        writer: Option<String>,
+    },
     Io(io::Error),
     Damaged(LedgerError),
+    /// The file is sound, so it is kept where it is.
+    Upgrade(redb::Error),
 }
 
 impl OpenError {
-    fn damaged(error: impl Into<redb::Error>) -> Self {
+    pub(super) fn damaged(error: impl Into<redb::Error>) -> Self {
         match error.into() {
             redb::Error::Io(error) if !of_damage(&error) => Self::Io(error),
             error => Self::Damaged(storage(error)),
@@ -134,9 +131,12 @@ impl OpenError {
     fn fatal(self, path: &Path, dir: &Path) -> LedgerError {
         match self {
             Self::InUse => LedgerError::InUse { path: path.into() },
-            Self::Newer(found) => LedgerError::Newer { path: path.into(), found },
+            Self::Newer { found, writer } => {
+                LedgerError::Newer { path: path.into(), found, writer }
+            }
             Self::Io(source) => LedgerError::Folder { dir: dir.into(), source },
             Self::Damaged(error) => error,
+            Self::Upgrade(error) => storage(error),
         }
     }
 }

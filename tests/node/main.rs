@@ -8,6 +8,8 @@
 
 #[path = "../support/deploy.rs"]
 mod deploy;
+#[path = "../support/render.rs"]
+mod render;
 mod support;
 
 mod breaker;
@@ -18,9 +20,12 @@ mod daemonset;
 mod dry_run;
 mod faults;
 mod holding;
+mod hostile;
 mod images;
 mod jobs;
 mod outages;
+mod packaging;
+mod plugin;
 mod policy;
 mod preconditions;
 mod privilege;
@@ -42,6 +47,8 @@ fn main() -> ExitCode {
         holding::trials(),
         daemonset::trials(),
         outages::trials(),
+        packaging::trials(),
+        plugin::trials(),
         breaker::trials(),
         causes::trials(),
         policy::trials(),
@@ -53,6 +60,7 @@ fn main() -> ExitCode {
         capture::trials(),
         preconditions::trials(),
         privilege::trials(),
+        hostile::trials(),
         faults::trials(),
     ]
     .into_iter()
