@@ -4,10 +4,28 @@
 //! the last scenario.
 
 mod api;
+mod clock;
+mod disk;
+mod kills;
+mod ledger;
+mod ring;
 mod runtime;
+mod twins;
 
 use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
-    [api::trials(), runtime::trials()].into_iter().flatten().collect()
+    [
+        api::trials(),
+        runtime::trials(),
+        kills::trials(),
+        clock::trials(),
+        disk::trials(),
+        ledger::trials(),
+        ring::trials(),
+        twins::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -39,6 +39,8 @@ pub struct AgentOptions {
     /// The file with the certificates of that server's authority. The token is then in a file too:
     /// [`Node::token_file`].
     pub authority: Option<PathBuf>,
+    /// What it finds in its environment besides.
+    pub env: Vec<(String, String)>,
 }
 
 impl AgentOptions {
@@ -55,6 +57,7 @@ impl AgentOptions {
             log: "pullfuse=debug,info".into(),
             server: None,
             authority: None,
+            env: Vec::new(),
         }
     }
 
@@ -140,7 +143,8 @@ impl Node {
         ];
         let program = Program::new(agent.name.as_str(), argv)
             .env("KUBECONFIG", kubeconfig.to_str().context("an odd path")?);
-        self.rig.spawn(program).await
+        let set = |program: Program, (name, value): &(String, String)| program.env(name, value);
+        self.rig.spawn(agent.env.iter().fold(program, set)).await
     }
 
     /// Writes an agent's configuration, as whole as a ConfigMap comes; one that runs follows it.
