@@ -22,9 +22,8 @@ impl Judge {
         match hold {
             Hold::Registry(registry) => self.release_registry(registry, uid).await,
             Hold::Pod(namespace, name) => {
-                let missing = || {
-                    NotReleased::NoSuchPod(plain(&format!("{namespace}/{name}"), LONGEST_NAME))
-                };
+                let missing =
+                    || NotReleased::NoSuchPod(plain(&format!("{namespace}/{name}"), LONGEST_NAME));
                 let pod = self.find_pod(namespace, name).ok_or_else(missing)?;
                 self.release_pod(&pod, uid).await
             }
