@@ -114,8 +114,8 @@ fn changed<L: Listing>(
         return Ok(());
     }
     let lines = answer.table(output == Output::Wide).lines();
-    let shown = std::iter::once(head).chain(new);
-    for (line, _) in lines.iter().zip(shown).filter(|(_, shown)| *shown) {
+    let wanted = std::iter::once(head).chain(new);
+    for (line, _) in lines.iter().zip(wanted).filter(|(_, wanted)| *wanted) {
         writeln!(out, "{line}")?;
     }
     for (name, _) in gone {

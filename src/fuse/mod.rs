@@ -107,6 +107,12 @@ impl Fuse {
         &self.caps
     }
 
+    /// Images of which a cause is kept.
+    #[cfg(test)]
+    pub(crate) fn causes_kept(&self) -> usize {
+        self.causes.len()
+    }
+
     /// Takes in a version of a pod.
     pub fn observe(&mut self, pod: &PodFacts, settings: &Settings, now: Timestamp) -> Vec<Step> {
         let changes = self.attempts.observe(pod, now);

@@ -48,10 +48,7 @@ impl Judge {
                     }
                     self.end_episode(&key, &tally, Some(End::Recovered));
                 }
-                Step::Forgotten(key, tally) => {
-                    self.parts.pulls.forget(&key);
-                    self.end_episode(&key, &tally, None);
-                }
+                Step::Forgotten(key, tally) => self.end_episode(&key, &tally, None),
                 Step::Breaker(transition) => self.breaker_changed(&transition),
             }
         }
@@ -189,6 +186,8 @@ impl Judge {
         let steps = self.fuse.retain(&keep);
         self.absorb(steps).await;
         self.told_annotations.retain(|uid, _| keep(uid));
+        // Also of images that came in the end, whose tallies are gone already.
+        self.parts.pulls.retain(&keep);
         let gone: Vec<_> = self
             .verdicts
             .extract_if(.., |uid, _| !keep(uid) && !self.under_way.contains(uid))

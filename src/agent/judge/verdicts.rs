@@ -148,9 +148,16 @@ impl Judge {
             Done::Verdict(uid, outcome) => {
                 self.under_way.remove(&uid);
                 self.note_outcome(&uid, outcome);
+                // A pod that went away while its verdict was carried out is not told of again.
+                let there = self.parts.pods.get(&uid).is_some();
                 let stage = match outcome {
-                    Outcome::Held => VerdictStage::Held,
-                    Outcome::GivenUp => VerdictStage::GivenUp,
+                    Outcome::Held if there => VerdictStage::Held,
+                    Outcome::GivenUp if there => VerdictStage::GivenUp,
+                    Outcome::Held | Outcome::GivenUp => {
+                        self.verdicts.remove(&uid);
+                        self.unsaved.verdicts.insert(uid, None);
+                        return self.save().await;
+                    }
                     Outcome::Gone | Outcome::Withdrawn(_) | Outcome::ImageArrived => {
                         let record = self.verdicts.remove(&uid);
                         if let (Outcome::Withdrawn(Because::RegistryOutage), Some(record)) =
