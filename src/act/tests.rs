@@ -155,6 +155,35 @@ async fn a_verdict_is_one_annotated_write_of_the_version_that_was_judged_and_one
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_released_is_ended_though_it_would_only_be_reported_but_not_in_a_dry_run() {
+    let released = crate::fuse::Released { uid: 1000, at: Timestamp::now() };
+    let mut always = stuck("7");
+    always["spec"]["restartPolicy"] = json!("Always");
+    for (released, mode, ended_by_us) in [
+        (None, "enforce", false),
+        (Some(released), "dry-run", false),
+        (Some(released), "enforce", true),
+    ] {
+        let mut f = fixture(&format!("mode = \"{mode}\"\n{NO_CHECK}"));
+        let actor = Arc::clone(&f.actor);
+        let record = VerdictRecord { released, ..record() };
+        let verdict = tokio::spawn(async move { actor.carry_out(record).await });
+        f.read(always.clone()).await;
+        if ended_by_us {
+            f.shows(&ended());
+            answer(&mut f.api, Verb::PATCH, STATUS, (200, ended())).await;
+            let event = answer(&mut f.api, Verb::POST, EVENTS, (201, json!({}))).await;
+            assert!(event["note"].as_str().unwrap().contains("released by user 1000"), "{event}");
+            f.read(ended()).await;
+            assert_eq!(verdict.await.unwrap(), Outcome::Held);
+        } else {
+            let because = Because::RestartPolicyAlways;
+            assert_eq!(verdict.await.unwrap(), Outcome::Withdrawn(because));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stale_version_is_read_and_judged_again() {
     let mut f = fixture(NO_CHECK);
     let verdict = f.start();
