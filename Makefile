@@ -39,7 +39,7 @@ qemu:
 	tests/qemu/run.sh
 
 chaos:
-	tests/setup.sh demo
+	tests/setup.sh test
 	$(BUILD)
 	$(RIG) build
 	PULLFUSE_ROUNDS=$(or $(ROUNDS),50) cargo test --workspace --test node -- faults::
