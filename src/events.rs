@@ -1,7 +1,9 @@
 //! Tells people what pullfuse saw and did, as Kubernetes Events.
 //!
-//! In: a [`Note`]. Out: one Event, however often the same note is told. Touches Events at the API
-//! server only.
+//! In: a [`Note`]. Out: one Event, however often the same note is told, and a bounded number for each
+//! pod. Touches Events at the API server only.
+
+mod told;
 
 use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
@@ -11,6 +13,7 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, api::PostParams};
 
+use self::told::Told;
 use crate::{
     api::{ApiError, limited},
     pods::PodUid,
@@ -62,17 +65,26 @@ pub struct Note {
 pub struct Events {
     client: Client,
     node: String,
+    told: Told,
 }
 
 impl Events {
     /// Events of the agent of this node.
     pub fn new(client: Client, node: String) -> Self {
-        Self { client, node }
+        Self { client, node, told: Told::default() }
     }
 
     /// Tells once: the Event's name is made from the subject and the note's key. An Event that
     /// cannot be written is logged and left; nothing depends on it.
     pub async fn tell(&self, note: &Note) {
+        if !self.told.allow(note) {
+            tracing::info!(
+                reason = note.reason,
+                text = note.text,
+                "not told: this pod has enough Events of this reason"
+            );
+            return;
+        }
         let tries = ExponentialBuilder::default().with_max_times(TRIES).with_jitter();
         let told = (|| self.create(note))
             .retry(tries)
@@ -82,6 +94,11 @@ impl Events {
             tracing::warn!(reason = note.reason, text = note.text, %error,
                 "an Event could not be written");
         }
+    }
+
+    /// Forgets the pods for which `keep` is false.
+    pub fn retain(&self, keep: impl Fn(&PodUid) -> bool) {
+        self.told.retain(keep);
     }
 
     async fn create(&self, note: &Note) -> Result<(), ApiError> {

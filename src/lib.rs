@@ -20,6 +20,7 @@ pub mod history;
 pub mod ledger;
 pub mod local;
 pub mod logging;
+pub mod metrics;
 pub mod pods;
 pub mod policy;
 pub mod pulls;

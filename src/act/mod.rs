@@ -148,7 +148,6 @@ impl Actor {
             );
             tokio::time::sleep(delay).await;
         };
-        self.parts.metrics.verdict(outcome.as_str());
         tracing::info!(
             pod = record.tally.pod,
             namespace = record.tally.namespace,
@@ -254,7 +253,6 @@ impl Actor {
                 Method::Deadline => api.expire(record, pod).await,
             }
         };
-        self.parts.metrics.write(record.method, written.as_ref().err());
         match written {
             Ok(()) => {
                 record.stage = VerdictStage::Written;

@@ -9,6 +9,8 @@
 #[path = "../support/deploy.rs"]
 mod deploy;
 mod support;
+#[path = "../support/monitoring.rs"]
+mod watching;
 
 mod breaker;
 mod bystanders;
@@ -20,6 +22,7 @@ mod faults;
 mod holding;
 mod images;
 mod jobs;
+mod monitoring;
 mod outages;
 mod policy;
 mod preconditions;
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         reload::trials(),
         dry_run::trials(),
         jobs::trials(),
+        monitoring::trials(),
         images::trials(),
         bystanders::trials(),
         capture::trials(),

@@ -30,6 +30,7 @@ impl Judge {
                 Step::Moved(key) => self.keep(&key),
                 Step::Reset(key, tally) => {
                     self.parts.metrics.reset();
+                    self.parts.metrics.fails_no_more(&key);
                     tracing::info!(
                         namespace = tally.namespace,
                         pod = tally.pod,
@@ -41,12 +42,12 @@ impl Judge {
                 }
                 Step::Forgotten(key, tally) => {
                     self.parts.pulls.forget(&key);
+                    self.parts.metrics.fails_no_more(&key);
                     self.end_episode(&key, &tally, None);
                 }
                 Step::Breaker(transition) => self.breaker_changed(&transition),
             }
         }
-        self.parts.metrics.failing_images(self.fuse.attempts().iter().count());
         self.keep_breaker();
         self.save().await;
     }
@@ -54,7 +55,7 @@ impl Judge {
     fn counted(&mut self, key: PullKey, cause: &Cause) {
         self.keep(&key);
         let Some(tally) = self.fuse.attempts().get(&key) else { return };
-        self.parts.metrics.attempt(cause.class, tally.source);
+        self.parts.metrics.attempt(&key, tally, cause, Timestamp::now());
         self.parts.pulls.ended(&key, tally.last_attempt);
         tracing::info!(
             namespace = tally.namespace,
@@ -169,6 +170,7 @@ impl Judge {
         let steps = self.fuse.retain(&keep);
         self.absorb(steps).await;
         self.told_annotations.retain(|uid, _| keep(uid));
+        self.parts.events.retain(&keep);
         let gone: Vec<_> = self
             .verdicts
             .extract_if(.., |uid, _| !keep(uid) && !self.under_way.contains(uid))

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::early::Early;
 use super::metrics::Metrics;
 use crate::{
-    act::{self, Actor, Outcome, VerdictRecord},
+    act::{Actor, Outcome, VerdictRecord},
     attempts::{Call, PullKey},
     events::Events,
     fuse::{Fuse, Held, Step},
@@ -65,7 +65,6 @@ pub(super) struct Parts {
     pub(super) events: Events,
     pub(super) health: Health,
     pub(super) metrics: Metrics,
-    pub(super) act_metrics: act::Metrics,
 }
 
 /// What the judge hears beside the watch of pods.
@@ -121,6 +120,9 @@ impl Judge {
         let (breaker, caps) = (kept.state::<Breaker>(BREAKER), kept.state(CAPS));
         parts.breaker.send_replace(breaker.clone());
         let settings = Arc::clone(&parts.settings.borrow_and_update());
+        for (key, tally) in &kept.tallies {
+            parts.metrics.fails(key, tally);
+        }
         Self {
             parts,
             settings,
@@ -223,12 +225,14 @@ impl Judge {
         self.judge_in_order(due).await;
         self.look_for_holdup();
         self.trim_history(now);
+        self.parts.metrics.sweep(now);
         self.save().await;
     }
 
     /// Another configuration is in effect.
     async fn on_settings(&mut self, settings: Arc<Settings>) {
         self.settings = settings;
+        self.parts.metrics.configure(&self.settings.config.metrics, Timestamp::now());
         // Its rules may see other causes.
         let steps = self.fuse.look_again(&self.settings, Timestamp::now());
         self.absorb(steps).await;

@@ -163,12 +163,12 @@ impl Breaker {
 }
 
 /// The registry of an image, as its full name has it.
-fn registry_of(image: &str) -> Option<String> {
+pub(crate) fn registry_of(image: &str) -> Option<String> {
     image.parse::<Reference>().ok().map(|name| name.registry().to_ascii_lowercase())
 }
 
 /// A host as a key. It comes from an error's text, so it may be anything.
-fn host(text: &str) -> Option<String> {
+pub(crate) fn host(text: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= LONGEST_HOST && !text.contains(char::is_control))
         .then(|| text.to_ascii_lowercase())
 }
