@@ -5,7 +5,7 @@ RIG   := target/debug/rig
 # The same words everywhere, or cargo builds the dependencies anew with other features.
 BUILD := cargo build --workspace --all-targets
 
-.PHONY: help demo test lint qemu chaos soak rig rig-stop image clean
+.PHONY: help demo test lint qemu chaos soak rig rig-stop image plugin clean
 
 help:
 	@echo 'make demo      show the main job on a real node (sets up what is missing)'
@@ -15,6 +15,7 @@ help:
 	@echo 'make soak      twenty minutes of churn on a real node'
 	@echo 'make lint      formatting, clippy, licences, scripts'
 	@echo 'make rig       start a node to play with; make rig-stop ends it'
+	@echo 'make plugin    build `kubectl pullfuse`: target/kubectl-pullfuse, for a folder on PATH'
 	@echo 'make image     build the container image: make image TO=docker://registry/pullfuse:tag'
 
 demo:
@@ -63,6 +64,9 @@ rig-stop:
 
 image:
 	daemonset/image.sh $(or $(TO),oci-archive:target/pullfuse.tar)
+
+plugin:
+	install -D -m 755 "$$(dirname "$$(daemonset/binary.sh)")/kubectl-pullfuse" target/kubectl-pullfuse
 
 clean:
 	cargo clean

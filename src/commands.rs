@@ -19,10 +19,19 @@ use crate::{
     local::ClientError,
     logging, record,
     replay::{self, ReplayError},
+    text::Harmless,
 };
 
 /// An exit code and what to tell the user.
 pub type Failure = (u8, anyhow::Error);
+
+fn stdout() -> Harmless<impl std::io::Write> {
+    Harmless::new(std::io::stdout().lock())
+}
+
+fn stderr() -> Harmless<impl std::io::Write> {
+    Harmless::new(std::io::stderr().lock())
+}
 
 /// Runs one command to its end.
 ///
@@ -43,7 +52,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn check(args: &Check) -> Result<(), Failure> {
-    match check::check(args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock()) {
+    match check::check(args, &mut stdout(), &mut stderr()) {
         // Who reads has seen enough, as with `| head`.
         Err(CheckError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         ended => ended.map_err(|error| (exit::NO, error.into())),
@@ -54,7 +63,7 @@ fn explain(args: &Explain) -> Result<(), Failure> {
     if let Some(name) = explain::pod(args) {
         return pod(name, &Ask { socket: args.socket.clone(), output: args.output });
     }
-    match explain::explain(args, &mut std::io::stdout().lock()) {
+    match explain::explain(args, &mut stdout()) {
         Ok(Understood::All) => Ok(()),
         Ok(Understood::NotAll) => {
             Err((exit::NO, anyhow::anyhow!("not everything was understood; see the answer")))
@@ -66,7 +75,7 @@ fn explain(args: &Explain) -> Result<(), Failure> {
 }
 
 fn replay(args: &Replay) -> Result<(), Failure> {
-    match replay::replay(args, &mut std::io::stdout().lock()) {
+    match replay::replay(args, &mut stdout()) {
         // Who reads has seen enough, as with `| head`.
         Err(ReplayError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(error) if error.is_absence() => Err((exit::UNAVAILABLE, error.into())),
@@ -109,22 +118,22 @@ async fn record(args: Record) -> Result<(), Failure> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn status(args: &Ask) -> Result<(), Failure> {
-    answered(ask::status(args, &mut std::io::stdout().lock()).await)
+    answered(ask::status(args, &mut stdout()).await)
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn pods(args: &Pods) -> Result<(), Failure> {
-    answered(ask::pods(args, &mut std::io::stdout().lock()).await)
+    answered(ask::pods(args, &mut stdout()).await)
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn pod(name: &str, ask: &Ask) -> Result<(), Failure> {
-    answered(ask::pod(name, ask, &mut std::io::stdout().lock()).await)
+    answered(ask::pod(name, ask, &mut stdout()).await)
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn what_if(args: &WhatIf) -> Result<(), Failure> {
-    answered(ask::what_if(args, &mut std::io::stdout().lock()).await)
+    answered(ask::what_if(args, &mut stdout()).await)
 }
 
 fn answered(asked: Result<(), AskError>) -> Result<(), Failure> {

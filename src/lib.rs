@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod local;
 pub mod logging;
 pub mod metrics;
+pub mod plugin;
 pub mod pods;
 pub mod policy;
 pub mod pulls;
@@ -31,7 +32,7 @@ pub mod runtime;
 pub mod serve;
 pub mod settings;
 pub mod simulation;
-mod terminal;
+pub mod text;
 pub mod wire;
 
 /// An error with all its causes, as one sentence.

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use self::api::PodApi;
 pub use self::{
     metrics::Metrics,
-    verdict::{VerdictRecord, VerdictStage},
+    verdict::{VerdictRecord, VerdictStage, advice_and_error},
 };
 use crate::{
     api::ApiError,

@@ -12,8 +12,10 @@ use crate::{
     attempts::{Call, PullKey},
     capture::{self, Capture, CaptureError, Heard},
     config,
+    pods::LONGEST_NAME,
     pulls::{Pull, Pulls},
     serve::{Condition, Health},
+    text::{self, plain},
     wire::{self, Decoder},
 };
 
@@ -137,7 +139,8 @@ fn as_decoded(record: &capture::Record) -> wire::Record<'_> {
 /// A call that goes on, unless it is for no pod.
 fn pull(call: &wire::InFlight<'_>, now_us: u64) -> Option<Pull> {
     let wire::Pull { image, pod_uid, namespace, pod, .. } = call.pull;
-    let key = PullKey { pod_uid: pod_uid.clone()?, image: image.clone()? };
-    let names = (namespace.clone().unwrap_or_default(), pod.clone().unwrap_or_default());
+    let key = PullKey { pod_uid: pod_uid.clone()?, image: text::image(image.as_ref()?) };
+    let name = |name: &Option<String>| plain(name.as_deref().unwrap_or_default(), LONGEST_NAME);
+    let names = (name(namespace), name(pod));
     Some(Pull { unsure: call.unsure, ..Pull::new(key, names, call.start_us, now_us) })
 }

@@ -1,5 +1,6 @@
 //! `pullfuse run`: builds every part, connects them and runs them until told to stop.
 
+mod client;
 mod judge;
 mod listen;
 mod metrics;
@@ -96,13 +97,7 @@ impl Agent {
     /// # Errors
     /// When one of them is not to be had, or no API server is configured.
     pub async fn build(options: Options) -> Result<Self, AgentError> {
-        let mut kube_config = kube::Config::infer()
-            .await
-            .map_err(|error| AgentError::NoApiServer(crate::say(&error)))?;
-        // Retries are decided where it is known what a failure means.
-        kube_config.default_retry = false;
-        let client = Client::try_from(kube_config)
-            .map_err(|error| AgentError::NoApiServer(crate::say(&error)))?;
+        let client = client::client().await?;
         let (ledger, kept) = Ledger::open(&options.config.ledger.dir, Timestamp::now())?;
         let server = Server::bind(options.config.serve.address).await?;
         Ok(Self { options, client, server, ledger: Arc::new(ledger), kept })

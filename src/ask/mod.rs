@@ -102,3 +102,6 @@ fn show<T: Serialize, W: Write>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

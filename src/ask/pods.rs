@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::table;
 use crate::{
     local::v1::{FailingImage, ListPodsResponse},
-    pods::clean,
+    text::shown,
 };
 
 /// Characters of an error in a table.
@@ -23,13 +23,13 @@ pub(super) fn table(answer: &ListPodsResponse, out: &mut impl Write) -> io::Resu
         table::new(&["POD", "IMAGE", "CLASS", "ATTEMPTS", "NEXT ATTEMPT", "OUTLOOK", "ERROR"]);
     for image in &answer.images {
         table.add_row([
-            format!("{}/{}", clean(&image.namespace), clean(&image.pod)),
-            clean(&image.image),
-            image.class.clone(),
+            format!("{}/{}", shown(Some(&image.namespace)), shown(Some(&image.pod))),
+            shown(Some(&image.image)),
+            shown(Some(&image.class)),
             attempts(image),
             next(image, now),
-            clean(&image.outlook),
-            clean(&image.message).chars().take(SHORT).collect(),
+            shown(Some(&image.outlook)),
+            shown(Some(&image.message)).chars().take(SHORT).collect(),
         ]);
     }
     writeln!(out, "{}", table.trim_fmt())
@@ -43,7 +43,11 @@ pub(super) fn detail(answer: &ListPodsResponse, out: &mut impl Write) -> io::Res
             writeln!(out)?;
         }
         let mut line = |name: &str, value: &str| {
-            if value.is_empty() { Ok(()) } else { writeln!(out, "{name:<13} {}", clean(value)) }
+            if value.is_empty() {
+                Ok(())
+            } else {
+                writeln!(out, "{name:<13} {}", shown(Some(value)))
+            }
         };
         line("Pod", &format!("{}/{}", image.namespace, image.pod))?;
         line("Image", &image.image)?;

@@ -5,13 +5,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::table;
 use crate::{
     local::v1::{Counts, Part, StatusResponse, breaker, part::State},
-    pods::clean,
+    text::shown,
 };
 
 pub(super) fn table(status: &StatusResponse, out: &mut impl Write) -> io::Result<()> {
     let StatusResponse { version, node, started, parts, pulls, counts, breakers } = status;
     let now = Timestamp::now();
     let up = table::time(started.as_ref()).map_or(SignedDuration::ZERO, |at| table::ago(at, now));
+    let (version, node) = (shown(Some(version)), shown(Some(node)));
     writeln!(out, "pullfuse {version} on node {node}, up for {up:#}")?;
 
     let mut table = table::new(&["PART", "STATE", "WHAT"]);
@@ -22,7 +23,7 @@ pub(super) fn table(status: &StatusResponse, out: &mut impl Write) -> io::Result
             Ok(State::Degraded) => "degraded",
             Ok(State::Unspecified) | Err(_) => "unknown",
         };
-        table.add_row([name.as_str(), state, &clean(text)]);
+        table.add_row([&shown(Some(name)), state, &shown(Some(text))]);
     }
     writeln!(out, "\n{}", table.trim_fmt())?;
 
@@ -54,7 +55,7 @@ pub(super) fn table(status: &StatusResponse, out: &mut impl Write) -> io::Result
             let since = table::time(breaker.since.as_ref()).map(|at| table::ago(at, now));
             let until = table::time(breaker.until.as_ref()).map(|at| table::ago(now, at));
             table.add_row([
-                clean(&breaker.registry),
+                shown(Some(&breaker.registry)),
                 state.to_owned(),
                 since.map_or_else(String::new, |since| format!("{since:#} ago")),
                 until.map_or_else(String::new, |until| format!("in {until:#}")),
@@ -68,8 +69,8 @@ pub(super) fn table(status: &StatusResponse, out: &mut impl Write) -> io::Result
     let mut table = table::new(&["PULL", "POD", "AGE"]);
     for pull in pulls {
         table.add_row([
-            clean(&pull.image),
-            format!("{}/{}", clean(&pull.namespace), clean(&pull.pod)),
+            shown(Some(&pull.image)),
+            format!("{}/{}", shown(Some(&pull.namespace)), shown(Some(&pull.pod))),
             format!("{:#}", table::duration(pull.age.as_ref())),
         ]);
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::table;
 use crate::{
     local::v1::{WhatIfResponse, what_if_response},
-    pods::clean,
+    text::shown,
 };
 
 pub(super) fn table(answer: &WhatIfResponse, out: &mut impl Write) -> io::Result<()> {
@@ -33,7 +33,7 @@ pub(super) fn table(answer: &WhatIfResponse, out: &mut impl Write) -> io::Result
     if !answer.classes.is_empty() {
         let mut table = table::new(&["CLASS", "WOULD FAIL", "RECOVERED"]);
         for what_if_response::Class { class, would_fail, recovered } in &answer.classes {
-            table.add_row([class.clone(), would_fail.to_string(), recovered.to_string()]);
+            table.add_row([shown(Some(class)), would_fail.to_string(), recovered.to_string()]);
         }
         writeln!(out, "\n{}", table.trim_fmt())?;
     }
@@ -42,8 +42,8 @@ pub(super) fn table(answer: &WhatIfResponse, out: &mut impl Write) -> io::Result
         for regret in &answer.regrets {
             let at = table::time(regret.at.as_ref()).map(|at| table::ago(at, now));
             table.add_row([
-                format!("{}/{}", clean(&regret.namespace), clean(&regret.pod)),
-                clean(&regret.image),
+                format!("{}/{}", shown(Some(&regret.namespace)), shown(Some(&regret.pod))),
+                shown(Some(&regret.image)),
                 at.map_or_else(String::new, |ago| format!("{ago:#} ago")),
             ]);
         }

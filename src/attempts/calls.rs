@@ -1,7 +1,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Attempts, Causes, Change, PullKey, Source, Stage, Tally};
-use crate::pods::Trouble;
+use crate::{
+    pods::{MESSAGE_LIMIT, Trouble},
+    text::plain,
+};
 
 /// The kubelet sends one `PullImage` per matching credential, back to back; its own back-off is
 /// never under 10 s.
@@ -97,8 +100,8 @@ fn both(first: &str, second: String) -> String {
     }
     match first.strip_prefix('[').and_then(|first| first.strip_suffix(']')) {
         _ if first == second => second,
-        Some(first) => crate::pods::clean(&format!("[{first}, {second}]")),
-        None => crate::pods::clean(&format!("[{first}, {second}]")),
+        Some(first) => plain(&format!("[{first}, {second}]"), MESSAGE_LIMIT),
+        None => plain(&format!("[{first}, {second}]"), MESSAGE_LIMIT),
     }
 }
 

@@ -3,6 +3,9 @@ use std::fmt;
 use globset::{GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Deserializer, de::Error};
 
+/// Longest pattern: braces in braces take stack, and whoever reads must see what it means.
+const LONGEST: usize = 1024;
+
 /// A glob: `*` stands for any characters, also slashes.
 #[derive(Debug, Clone)]
 pub struct Pattern(GlobMatcher);
@@ -42,6 +45,11 @@ impl Pattern {
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err("an empty pattern fits nothing; use for example \"ci-*\"".into());
+        }
+        if text.len() > LONGEST {
+            return Err(format!(
+                "the pattern is longer than {LONGEST} bytes; use several patterns"
+            ));
         }
         match GlobBuilder::new(text).build() {
             Ok(glob) => Ok(Self(glob.compile_matcher())),
@@ -86,6 +94,17 @@ mod tests {
         assert!(pattern("r.example/team/*").matches("r.example/team/a/b:1"));
         assert!(pattern("kube-system").matches("kube-system"));
         assert!(pattern("{dev,test}-?").matches("test-1"));
+    }
+
+    #[test]
+    fn patterns_that_would_take_too_much_are_refused() {
+        for nested in [100_000, 2000] {
+            let text = format!("{}a{}", "{".repeat(nested), "}".repeat(nested));
+            assert!(Pattern::parse(&text).unwrap_err().contains("longer than 1024 bytes"));
+        }
+        for longest in [format!("{}a{}", "{".repeat(511), "}".repeat(511)), "{a,?}".repeat(204)] {
+            assert!(!pattern(&longest).matches("b"));
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
     classify::{Cause, Class, Classifier, Failure},
     cli::{Explain, Format},
     config::{self, Config, ConfigError, Mode},
-    terminal::shown,
+    text::shown,
 };
 
 /// Why nothing could be explained.

@@ -2,7 +2,10 @@
 //!
 //! In: a [`Batch`] of tallies, verdicts, episodes and what parts of the agent remember. Out: what was
 //! [`Kept`]. Touches one file in `ledger.dir`: one process has it, a second one is refused. A record
-//! that cannot be read is skipped and counted, a file that is no database is set aside.
+//! that cannot be read is skipped and counted, a file that is no database is set aside. An older layout
+//! is brought up to date, a newer one refused.
+
+mod upgrade;
 
 use std::{
     borrow::Borrow,
@@ -20,6 +23,7 @@ use redb::{
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
+use self::upgrade::{STEPS, Step};
 use crate::{
     act::VerdictRecord,
     attempts::{PullKey, Tally},
@@ -28,8 +32,6 @@ use crate::{
 };
 
 const FILE: &str = "ledger.redb";
-/// Layout of the records; a change needs a migration.
-const VERSION: u64 = 1;
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// Pod UID and image → tally.
 const TALLIES: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("tallies");
@@ -61,15 +63,14 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// Written by a newer pullfuse.
-    #[error(
-        "the ledger {path} has version {found}, this pullfuse knows up to {VERSION}; run the \
-             newer pullfuse again or move the file away"
-    )]
+    #[error("{}", upgrade::newer(path, *found, writer.as_deref()))]
     Newer {
         /// The file.
         path: PathBuf,
-        /// Its version.
+        /// Its layout.
         found: u64,
+        /// The version of the pullfuse that wrote it.
+        writer: Option<String>,
     },
     /// A read or write failed.
     #[error("the ledger could not be read or written: {0}; check the node's disk")]
@@ -158,13 +159,14 @@ impl Ledger {
         let folder = |source| LedgerError::Folder { dir: dir.into(), source };
         std::fs::create_dir_all(dir).map_err(folder)?;
         let path = dir.join(FILE);
-        match Self::read(&path) {
+        match Self::read(&path, STEPS) {
             Err(OpenError::Damaged(why)) => {
                 let aside = dir.join(format!("{FILE}.bad-{}", now.as_second()));
                 tracing::error!(file = %path.display(), set_aside = %aside.display(), error = %why,
                     "the ledger is damaged: it is set aside and counting starts anew");
                 std::fs::rename(&path, &aside).map_err(folder)?;
-                let (ledger, mut kept) = Self::read(&path).map_err(|e| e.fatal(&path, dir))?;
+                let (ledger, mut kept) =
+                    Self::read(&path, STEPS).map_err(|e| e.fatal(&path, dir))?;
                 kept.set_aside = Some(aside);
                 Ok((ledger, kept))
             }
@@ -173,19 +175,11 @@ impl Ledger {
         }
     }
 
-    fn read(path: &Path) -> Result<(Self, Kept), OpenError> {
-        let database = Database::create(path)?;
+    fn read(path: &Path, steps: &[Step]) -> Result<(Self, Kept), OpenError> {
+        let database = upgrade::open(path, steps)?;
         let write = database.begin_write().map_err(OpenError::damaged)?;
         {
-            let mut meta = write.open_table(META).map_err(OpenError::damaged)?;
-            let found = meta.get("version").map_err(OpenError::damaged)?.map(|v| v.value());
-            match found {
-                Some(found) if found > VERSION => return Err(OpenError::Newer(found)),
-                Some(_) => {}
-                None => {
-                    meta.insert("version", VERSION).map_err(OpenError::damaged)?;
-                }
-            }
+            upgrade::run(&write, steps)?;
             write.open_table(TALLIES).map_err(OpenError::damaged)?;
             write.open_table(VERDICTS).map_err(OpenError::damaged)?;
             write.open_table(EPISODES).map_err(OpenError::damaged)?;
@@ -297,9 +291,14 @@ fn decode<T: DeserializeOwned>(bytes: &[u8], of: &str) -> Option<T> {
 /// Why opening stopped, before it is known what that means for the caller.
 enum OpenError {
     InUse,
-    Newer(u64),
+    Newer {
+        found: u64,
+        writer: Option<String>,
+    },
     Io(io::Error),
     Damaged(redb::Error),
+    /// The file is sound, so it is kept where it is.
+    Upgrade(redb::Error),
 }
 
 impl OpenError {
@@ -313,9 +312,11 @@ impl OpenError {
     fn fatal(self, path: &Path, dir: &Path) -> LedgerError {
         match self {
             Self::InUse => LedgerError::InUse { path: path.into() },
-            Self::Newer(found) => LedgerError::Newer { path: path.into(), found },
+            Self::Newer { found, writer } => {
+                LedgerError::Newer { path: path.into(), found, writer }
+            }
             Self::Io(source) => LedgerError::Folder { dir: dir.into(), source },
-            Self::Damaged(error) => storage(error),
+            Self::Damaged(error) | Self::Upgrade(error) => storage(error),
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     classify::Class,
     pulls::{Pull, Pulls},
     serve::{Condition, Health},
+    text::plain,
 };
 
 /// No answer takes longer.
@@ -36,6 +37,8 @@ const JUDGE_LIMIT: Duration = Duration::from_secs(2);
 /// Questions are small.
 const LARGEST_QUESTION: usize = 64 << 10;
 const CONCURRENT: usize = 16;
+/// Bytes of a question that an answer repeats.
+const LONGEST_ECHO: usize = 64;
 
 /// The socket cannot be used.
 #[derive(Debug, Error)]
@@ -177,7 +180,10 @@ fn question(request: &WhatIfRequest) -> Result<WhatIf, String> {
     let known = || Class::VARIANTS.join(", ");
     let class = match class.as_str() {
         "" => None,
-        name => Some(name.parse().map_err(|_| format!("no class {name}; use one of {}", known()))?),
+        name => Some(name.parse().map_err(|_| {
+            let name = plain(name, LONGEST_ECHO);
+            format!("no class {name}; use one of {}", known())
+        })?),
     };
     let least = |of: &pbjson_types::Duration| SignedDuration::new(of.seconds, of.nanos);
     Ok(WhatIf { max_attempts: *max_attempts, min_elapsed: min_elapsed.as_ref().map(least), class })

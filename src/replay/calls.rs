@@ -8,7 +8,7 @@ use crate::{
     classify::{Class, Classifier, Code, Disposition, Failure},
     cli::Format,
     recording::Recording,
-    terminal::shown,
+    text::{redact, shown},
     wire::{Decoder, Exchange, Outcome},
 };
 
@@ -48,7 +48,7 @@ struct Call {
 }
 
 impl Call {
-    fn judged(exchange: Exchange, classifier: &Classifier) -> Self {
+    fn judged(mut exchange: Exchange, classifier: &Classifier) -> Self {
         let cause = (exchange.outcome == Outcome::Failed).then(|| {
             classifier.classify(&Failure {
                 message: exchange.message.as_deref().unwrap_or_default(),
@@ -57,6 +57,7 @@ impl Call {
                 ..Failure::default()
             })
         });
+        exchange.message = exchange.message.map(|text| redact(&text).into_owned());
         Self {
             class: cause.as_ref().map(|cause| cause.class),
             disposition: cause.as_ref().map(|cause| cause.disposition),

@@ -18,7 +18,7 @@ use crate::{
     config::{self, ConfigError},
     recording::{Recording, RecordingError},
     settings::Settings,
-    terminal::shown,
+    text::shown,
     wire::{Counters, Decoder},
 };
 

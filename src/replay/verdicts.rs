@@ -13,7 +13,7 @@ use crate::{
     recording::Recording,
     settings::Settings,
     simulation::{Fate, Outlook, Simulation},
-    terminal::shown,
+    text::shown,
     wire::Decoder,
 };
 

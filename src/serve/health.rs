@@ -9,8 +9,12 @@ use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 use crate::metrics::{Series, table};
 
+use crate::text;
+
 /// The agent's loop turns at least every few seconds; after this long it is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
+/// Longest text of a part, in bytes.
+const TEXT_LIMIT: usize = 2048;
 
 /// How a part of the agent is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,18 @@ pub enum Condition {
     Good(String),
     /// It worked or is not needed for the rest; the text says what is lost.
     Degraded(String),
+}
+
+impl Condition {
+    /// Whatever comes from elsewhere goes to people on one line.
+    fn plain(self) -> Self {
+        let plain = |text: String| text::plain(&text, TEXT_LIMIT);
+        match self {
+            Self::Starting(text) => Self::Starting(plain(text)),
+            Self::Good(text) => Self::Good(plain(text)),
+            Self::Degraded(text) => Self::Degraded(plain(text)),
+        }
+    }
 }
 
 /// The health of all parts; clones share one state.
@@ -48,6 +64,7 @@ impl Health {
 
     /// Notes how a part is doing, and logs it when that is news.
     pub fn set(&self, part: &'static str, condition: Condition) {
+        let condition = condition.plain();
         let mut state = self.lock();
         // A part that has worked before and fails now leaves the agent ready.
         let condition = match (state.parts.get(part), condition) {
@@ -112,7 +129,24 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::fixtures::{hostile, is_fit};
+
+    proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_part_is_one_line_whatever_it_says(text in hostile()) {
+            let health = health();
+            health.set("pods", Condition::Degraded(text.clone()));
+            health.set("runtime", Condition::Starting(text));
+            let report = health.report();
+            prop_assert_eq!(report.lines().count(), 2);
+            prop_assert!(report.lines().all(|line| is_fit(line) && line.len() < 2100), "{}", report);
+        }
+    }
 
     fn health() -> Health {
         Health::new(&mut Registry::default(), &["pods", "runtime"])

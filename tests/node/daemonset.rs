@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::{
     deploy,
+    plugin::plugin,
     support::{LONG, Node, Waiting, condition, missing_pod, phase, scenario},
 };
 
@@ -44,6 +45,11 @@ async fn does_the_job() -> anyhow::Result<()> {
     let log = logs(&node)?;
     assert!(log.contains("attached as"), "{log}");
     assert!(log.contains("\"source\":\"wire\""), "{log}");
+
+    // And whoever asks for the agents sees it.
+    let (code, out, errors) = plugin(&node, &node.rig.kubeconfig(), &["agents"])?;
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
+    assert!(out.contains("1 of 1 nodes have a ready agent") && out.contains(NODE), "{out}");
     Ok(())
 }
 

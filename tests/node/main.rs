@@ -8,6 +8,8 @@
 
 #[path = "../support/deploy.rs"]
 mod deploy;
+#[path = "../support/render.rs"]
+mod render;
 mod support;
 #[path = "../support/monitoring.rs"]
 mod watching;
@@ -20,10 +22,13 @@ mod daemonset;
 mod dry_run;
 mod faults;
 mod holding;
+mod hostile;
 mod images;
 mod jobs;
 mod monitoring;
 mod outages;
+mod packaging;
+mod plugin;
 mod policy;
 mod preconditions;
 mod privilege;
@@ -45,6 +50,8 @@ fn main() -> ExitCode {
         holding::trials(),
         daemonset::trials(),
         outages::trials(),
+        packaging::trials(),
+        plugin::trials(),
         breaker::trials(),
         causes::trials(),
         policy::trials(),
@@ -57,6 +64,7 @@ fn main() -> ExitCode {
         capture::trials(),
         preconditions::trials(),
         privilege::trials(),
+        hostile::trials(),
         faults::trials(),
     ]
     .into_iter()

@@ -31,6 +31,8 @@ pub struct AgentOptions {
     pub node: String,
     /// Folder of its ledger.
     pub ledger: String,
+    /// What it logs.
+    pub log: String,
     /// An API server instead of the rig's.
     pub server: Option<String>,
 }
@@ -46,6 +48,7 @@ impl AgentOptions {
             bound: false,
             node: NODE.into(),
             ledger: "/var/lib/pullfuse".into(),
+            log: "pullfuse=debug,info".into(),
             server: None,
         }
     }
@@ -134,12 +137,13 @@ impl Node {
         let text = format!(
             "{}\n[runtime]\n{}\n[serve]\naddress = \"127.0.0.1:{}\"\n\
              socket = \"{}\"\n[ledger]\ndir = \"{}\"\n\
-             [log]\nlevel = \"pullfuse=debug,info\"\n",
+             [log]\nlevel = \"{}\"\n",
             agent.config,
             agent.runtime,
             agent.port,
             agent.socket(),
-            agent.ledger
+            agent.ledger,
+            agent.log
         );
         let draft = config.with_extension("draft");
         fs::write(&draft, text)?;

@@ -14,7 +14,7 @@ use libtest_mimic::Trial;
 use tokio::runtime::Runtime;
 
 pub use agent::{AgentOptions, NO_RIGHTS};
-pub use cri::{pull, ready_sandboxes};
+pub use cri::{pull, pull_with, ready_sandboxes};
 pub use node::{Node, no_pull_limit, stop_nodes};
 pub use pods::{Waiting, condition, job_condition, missing_pod, phase, verdict};
 pub use rights::{Holder, event};
