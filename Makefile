@@ -5,7 +5,7 @@ RIG   := target/debug/rig
 # The same words everywhere, or cargo builds the dependencies anew with other features.
 BUILD := cargo build --workspace --all-targets
 
-.PHONY: help demo test lint qemu chaos soak rig rig-stop image plugin clean
+.PHONY: help demo test lint qemu chaos soak transcript rig rig-stop image plugin clean
 
 help:
 	@echo 'make demo      show the main job on a real node (sets up what is missing)'
@@ -13,6 +13,7 @@ help:
 	@echo 'make qemu      the capture and a real containerd on other kernels, in virtual machines'
 	@echo 'make chaos     every fault many times, on real nodes, and a table of them'
 	@echo 'make soak      twenty minutes of churn on a real node'
+	@echo 'make transcript  ask a real node everything, for docs/transcripts/oncall.txt'
 	@echo 'make lint      formatting, clippy, licences, scripts'
 	@echo 'make rig       start a node to play with; make rig-stop ends it'
 	@echo 'make plugin    build `kubectl pullfuse`: target/kubectl-pullfuse, for a folder on PATH'
@@ -46,6 +47,12 @@ soak:
 	$(BUILD)
 	$(RIG) build
 	cargo test --workspace --test node -- --ignored soak::
+
+transcript:
+	tests/setup.sh demo
+	$(BUILD)
+	$(RIG) build
+	PULLFUSE_TRANSCRIPT=$(CURDIR)/docs/transcripts/oncall.txt cargo test --workspace --test node -- oncall::
 
 lint:
 	cargo fmt --all --check

@@ -17,6 +17,7 @@ pub mod explain;
 mod fixtures;
 pub mod fuse;
 pub mod history;
+pub mod journal;
 pub mod ledger;
 pub mod local;
 pub mod logging;
@@ -32,6 +33,8 @@ pub mod runtime;
 pub mod serve;
 pub mod settings;
 pub mod simulation;
+pub mod sources;
+mod table;
 pub mod text;
 pub mod wire;
 

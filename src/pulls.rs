@@ -12,7 +12,7 @@ use prometheus_client::{
     collector::Collector, encoding::DescriptorEncoder, metrics::gauge::ConstGauge,
 };
 
-use crate::{attempts::PullKey, metrics::table};
+use crate::{attempts::PullKey, metrics::table, pods::PodUid};
 
 /// A pull that goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,9 +111,14 @@ impl Pulls {
         self.lock().ended.insert(key.clone(), at);
     }
 
-    /// Drops what is known of a pod's image.
-    pub fn forget(&self, key: &PullKey) {
-        self.lock().ended.remove(key);
+    /// Drops what is known of the outcomes of every pod for which `keep` is false.
+    pub fn retain(&self, keep: impl Fn(&PodUid) -> bool) {
+        self.lock().ended.retain(|key, _| keep(&key.pod_uid));
+    }
+
+    /// Images of pods of which an outcome is known.
+    pub fn outcomes(&self) -> usize {
+        self.lock().ended.len()
     }
 
     /// A pull for this pod that goes on.
@@ -183,6 +188,16 @@ mod tests {
         assert_eq!(pulls.of_pod("uid-1"), None, "its connection broke without a word");
         pulls.set([]);
         assert_eq!(pulls.of_pod("uid-1"), None);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_pod_that_is_gone() {
+        let pulls = Pulls::default();
+        pulls.ended(&key(), Timestamp::now());
+        pulls.retain(|uid| uid == "uid-1");
+        assert_eq!(pulls.outcomes(), 1);
+        pulls.retain(|uid| uid != "uid-1");
+        assert_eq!(pulls.outcomes(), 0);
     }
 
     #[test]

@@ -32,6 +32,7 @@ use crate::{
     events::Events,
     ledger::{Kept, Ledger, LedgerError},
     local,
+    logging::Level,
     metrics::{Contact, PREFIX, Series, measured, table, when_asked},
     pods::{self, Pods},
     policy::breaker::Breaker,
@@ -57,6 +58,8 @@ pub struct Options {
     pub path: PathBuf,
     /// The node whose pods it looks after.
     pub node: String,
+    /// What is logged.
+    pub log: Level,
 }
 
 /// Why the agent cannot start or go on.
@@ -109,7 +112,7 @@ impl Agent {
     /// When the node turns out to be the wrong one, or metrics can no longer be served.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
         let Self { options, client, server, ledger, kept } = self;
-        let Options { config, path, node } = options;
+        let Options { config, path, node, log } = options;
         let mut registry = Registry::with_prefix(PREFIX);
         let health = Health::new(
             &mut registry,
@@ -156,11 +159,15 @@ impl Agent {
             metrics: act_metrics,
         }));
         let (asked, questions) = mpsc::channel(QUESTIONS);
+        let watchers = local::watchers();
         let about = local::About {
             node: node.clone(),
             started: Timestamp::now(),
             health: health.clone(),
             pulls: pulls.clone(),
+            settings: settings.clone(),
+            log,
+            watchers: watchers.clone(),
         };
         let answering = local::Server::new(about, asked);
         let judging = async {
@@ -180,6 +187,7 @@ impl Agent {
                 events,
                 health: health.clone(),
                 metrics,
+                watchers,
             });
             let inputs = judge::Inputs { calls, questions };
             judge.run(pods::watch(client, &node), inputs, stop.clone()).await;

@@ -7,12 +7,12 @@ use k8s_openapi::api::{
 };
 use kube::{Api, api::ListParams, client::Body};
 
+use super::clean;
 use super::{
     PluginError,
     cluster::{Call, Cluster, Place, list},
     nodes::{Agent, Agents, Health, LABEL, Set, of_pod},
 };
-use crate::pods::clean;
 
 /// Agents that are asked themselves why they are not ready; more have the same reason.
 const MOST_ASKED: usize = 20;

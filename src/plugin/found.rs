@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use serde::{Deserialize, Serialize};
 
+use super::clean;
 use crate::{
     act::{self, CONDITION, VERDICT_ANNOTATION},
     classify::{Class, Classifier, Failure},
-    pods::{PodFacts, clean},
+    pods::PodFacts,
 };
 
 /// How far a pod is.

@@ -18,7 +18,10 @@ use thiserror::Error;
 
 pub use self::cli::Cli;
 use self::{cli::Command, cluster::Cluster};
-use crate::cli::exit;
+use crate::{cli::exit, text};
+
+/// Longest text of the cluster that is kept, in bytes.
+const LONGEST_TEXT: usize = 4096;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -102,4 +105,9 @@ async fn answer(cli: &Cli) -> Result<u8, PluginError> {
             Ok(if agents.all_well() { 0 } else { exit::NO })
         }
     }
+}
+
+/// A text of the cluster as it is kept: pods and their owners write what they like.
+fn clean(text: &str) -> String {
+    text::plain(text, LONGEST_TEXT)
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::{
 };
 use serde::Serialize;
 
-use crate::pods::clean;
+use super::clean;
 
 /// What the DaemonSet and its pods are known by.
 pub(super) const LABEL: &str = "app.kubernetes.io/name=pullfuse";

@@ -11,7 +11,7 @@ use super::{
     nodes::{Agent, Agents},
     shown::age,
 };
-use crate::terminal::shown;
+use crate::text::shown;
 
 /// Pods by image and cause.
 pub(super) fn groups(

@@ -6,10 +6,12 @@ use std::{
 };
 
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
+use tokio::sync::watch;
 
-use crate::metrics::{Series, table};
-
-use crate::text;
+use crate::{
+    metrics::{Series, table},
+    text,
+};
 
 /// The agent's loop turns at least every few seconds; after this long it is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
@@ -44,6 +46,7 @@ impl Condition {
 pub struct Health {
     state: Arc<Mutex<State>>,
     degraded: Series<Gauge>,
+    ready: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -59,7 +62,8 @@ impl Health {
         let parts =
             parts.iter().map(|part| (*part, Condition::Starting("has not begun".into()))).collect();
         let state = State { parts, last_turn: Instant::now() };
-        Self { state: Arc::new(Mutex::new(state)), degraded }
+        let ready = watch::Sender::new(false);
+        Self { state: Arc::new(Mutex::new(state)), degraded, ready }
     }
 
     /// Notes how a part is doing, and logs it when that is news.
@@ -83,6 +87,8 @@ impl Health {
         let bad = !matches!(condition, Condition::Good(_));
         self.degraded.with([part]).set(bad.into());
         state.parts.insert(part, condition);
+        let ready = is_ready(&state);
+        self.ready.send_if_modified(|before| std::mem::replace(before, ready) != ready);
     }
 
     /// Notes that the agent's loop turned.
@@ -97,7 +103,12 @@ impl Health {
 
     /// Whether every part has worked.
     pub fn ready(&self) -> bool {
-        !self.lock().parts.values().any(|c| matches!(c, Condition::Starting(_)))
+        is_ready(&self.lock())
+    }
+
+    /// Tells when [`Health::ready`] changes.
+    pub fn readiness(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
     }
 
     /// Each part and how it is doing.
@@ -125,6 +136,10 @@ impl Health {
         // Every change is one assignment, so a panic elsewhere leaves nothing half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_ready(state: &State) -> bool {
+    !state.parts.values().any(|c| matches!(c, Condition::Starting(_)))
 }
 
 #[cfg(test)]
@@ -155,6 +170,7 @@ mod tests {
     #[test]
     fn ready_once_every_part_has_worked_and_still_when_one_fails_later() {
         let health = health();
+        let readiness = health.readiness();
         assert!(!health.ready());
         health.set("pods", Condition::Good("5 pods".into()));
         health.set("runtime", Condition::Starting("no socket".into()));
@@ -162,6 +178,7 @@ mod tests {
         assert_eq!(health.report(), "pods: ok: 5 pods\nruntime: not ready: no socket\n");
         health.set("runtime", Condition::Good("containerd".into()));
         assert!(health.ready());
+        assert!(readiness.has_changed().unwrap() && *readiness.borrow());
         health.set("pods", Condition::Starting("API server away".into()));
         assert!(health.ready());
         assert!(health.report().contains("pods: degraded: API server away"));

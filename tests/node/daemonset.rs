@@ -21,6 +21,7 @@ async fn does_the_job() -> anyhow::Result<()> {
     let node = Node::start_bare(Options::default()).await?;
     deploy::push_image(&node.rig).await?;
     node.rig.apply(&deploy::manifests(&node.rig, 2, "5s")?).await?;
+    node.agents().ship("limits = { max_attempts = 2, min_elapsed = \"5s\" }");
     until_ready(&node).await?;
     node.until_policies_hold().await?;
     node.rig.namespace("ds").await?;

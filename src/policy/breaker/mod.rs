@@ -114,6 +114,20 @@ impl Breaker {
         transitions
     }
 
+    /// Ends by hand what holds the verdicts of this registry; `None` if nothing does.
+    pub fn release(
+        &mut self,
+        settings: &config::Breaker,
+        registry: &str,
+        uid: u32,
+        now: Timestamp,
+    ) -> Option<Transition> {
+        let key = host(registry)?;
+        let change = self.registries.get_mut(&key)?.release(settings, uid, now)?;
+        self.drop_idle();
+        Some(change.of(key))
+    }
+
     /// When [`Breaker::advance`] has something to do.
     pub fn next(&self, settings: &config::Breaker) -> Option<Timestamp> {
         self.registries.values().filter_map(|registry| registry.ends(settings)).min()
@@ -174,7 +188,7 @@ pub(crate) fn host(text: &str) -> Option<String> {
 }
 
 /// Whether a registry was asked at all.
-fn speaks_of_a_registry(cause: Judged) -> bool {
+pub(crate) fn speaks_of_a_registry(cause: Judged) -> bool {
     cause.disposition != Disposition::NodeFault
         && !matches!(
             cause.class,
