@@ -1,7 +1,9 @@
 //! Tells people what pullfuse saw and did, as Kubernetes Events.
 //!
-//! In: a [`Note`]. Out: one Event, however often the same note is told. Touches Events at the API
-//! server only.
+//! In: a [`Note`]. Out: one Event, however often the same note is told, and a bounded number for each
+//! pod. Touches Events at the API server only.
+
+mod told;
 
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, api::PostParams};
 
+use self::told::Told;
 use crate::{
     api::{ApiError, Turns, limited},
     pods::{LONGEST_NAME, PodUid},
@@ -65,17 +68,26 @@ pub struct Events {
     client: Client,
     node: String,
     turns: Arc<Turns>,
+    told: Told,
 }
 
 impl Events {
     /// Events of the agent of this node.
     pub fn new(client: Client, node: String) -> Self {
-        Self { client, node, turns: Arc::default() }
+        Self { client, node, turns: Arc::default(), told: Told::default() }
     }
 
     /// Tells once: the Event's name is made from the subject and the note's key. An Event that
     /// cannot be written is logged and left; nothing depends on it.
     pub async fn tell(&self, note: &Note) {
+        if !self.told.allow(note) {
+            tracing::info!(
+                reason = note.reason,
+                text = note.text,
+                "not told: this pod has enough Events of this reason"
+            );
+            return;
+        }
         for tries_left in (0..TRIES).rev() {
             let turn = self.turns.take().await;
             match self.create(note).await {
@@ -89,6 +101,11 @@ impl Events {
                 }
             }
         }
+    }
+
+    /// Forgets the pods for which `keep` is false.
+    pub fn retain(&self, keep: impl Fn(&PodUid) -> bool) {
+        self.told.retain(keep);
     }
 
     async fn create(&self, note: &Note) -> Result<(), ApiError> {

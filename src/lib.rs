@@ -24,6 +24,7 @@ pub mod journal;
 pub mod ledger;
 pub mod local;
 pub mod logging;
+pub mod metrics;
 pub mod plugin;
 pub mod pods;
 pub mod policy;

@@ -178,7 +178,6 @@ impl Actor {
             self.turns.idle();
             self.set_health(None);
         }
-        self.parts.metrics.verdict(outcome.as_str());
         tracing::info!(
             pod = record.tally.pod,
             namespace = record.tally.namespace,
@@ -323,7 +322,6 @@ impl Actor {
             Method::Status => api.fail(record, pod).await,
             Method::Deadline => api.expire(record, pod).await,
         };
-        self.parts.metrics.write(record.method, written.as_ref().err());
         match written {
             Ok(()) => {
                 reached(Point::AfterWrite);
