@@ -185,8 +185,13 @@ fn question(request: &WhatIfRequest) -> Result<WhatIf, String> {
             format!("no class {name}; use one of {}", known())
         })?),
     };
-    let least = |of: &pbjson_types::Duration| SignedDuration::new(of.seconds, of.nanos);
-    Ok(WhatIf { max_attempts: *max_attempts, min_elapsed: min_elapsed.as_ref().map(least), class })
+    let least = |of: &pbjson_types::Duration| {
+        let seconds = SignedDuration::from_secs(of.seconds);
+        let nanos = SignedDuration::from_nanos(of.nanos.into());
+        seconds.checked_add(nanos).ok_or("min_elapsed is longer than any time")
+    };
+    let min_elapsed = min_elapsed.as_ref().map(least).transpose()?;
+    Ok(WhatIf { max_attempts: *max_attempts, min_elapsed, class })
 }
 
 fn part(name: &str, condition: Condition) -> Part {
@@ -256,6 +261,18 @@ mod tests {
         assert_eq!(status.pulls[0].image, "img");
         assert!(status.pulls[0].age.unwrap().seconds >= 60);
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_question_is_refused_in_a_few_words() {
+        let ask = |seconds, nanos, class: &str| {
+            let min_elapsed = Some(pbjson_types::Duration { seconds, nanos });
+            question(&WhatIfRequest { max_attempts: 1, class: class.into(), min_elapsed })
+        };
+        assert!(ask(60, 0, "not_found").is_ok());
+        assert!(ask(i64::MAX, i32::MAX, "").unwrap_err().contains("min_elapsed"));
+        let error = ask(1, 0, &"\u{1b}[2Jx".repeat(9999)).unwrap_err();
+        assert!(error.len() < 1000 && !error.contains(char::is_control), "{error}");
     }
 
     #[tokio::test]
