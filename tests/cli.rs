@@ -115,6 +115,35 @@ fn a_taken_address_exits_with_69() {
     assert!(errors.contains(&taken.to_string()) && errors.contains("serve.address"), "{errors}");
 }
 
+/// The kubectl plugin away from any cluster.
+fn plugin(args: &[&str], kubeconfig: &Path) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-pullfuse"));
+    let output = command.args(args).env_clear().env("KUBECONFIG", kubeconfig).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn the_plugin_says_which_cluster_it_lacks_and_exits_with_69() {
+    let dir = TempDir::new().unwrap();
+    let nobody = kubeconfig(&dir);
+    let absent = dir.path().join("absent");
+    for (args, file, words) in [
+        (&[][..], &absent, &["absent", "--kubeconfig"][..]),
+        (&["--context", "other"], &nobody, &["other", "--context"]),
+        (&["agents"], &nobody, &["cannot list daemonsets", "cannot be reached"]),
+        (&["-A"], &nobody, &["cannot list pods in all namespaces"]),
+    ] {
+        let (code, errors) = plugin(args, file);
+        assert_eq!(code, 69, "{errors}");
+        for word in words {
+            assert!(errors.contains(word), "lacks {word}: {errors}");
+        }
+    }
+    for args in [&["blow"][..], &["-A", "-n", "x"], &["-o", "xml"]] {
+        assert_eq!(plugin(args, &nobody).0, 2, "{args:?}");
+    }
+}
+
 /// `pullfuse record` as root that may do nothing but what is named.
 fn record_with(capabilities: &str) -> (i32, String) {
     let dir = TempDir::new().unwrap();
@@ -234,5 +263,67 @@ fn a_bad_kubeconfig_is_not_quoted() {
         let (code, errors) = run(&file, Some(&path));
         assert_eq!(code, 69, "{errors}");
         assert!(errors.contains("KUBECONFIG") && !errors.contains("MARKER"), "{errors}");
+    }
+}
+
+/// What a command prints to standard output.
+fn printed(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_pullfuse")).args(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{args:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = printed(&["completions", shell]);
+        for word in ["registries", "log-level", "max-attempts"] {
+            assert!(script.contains(word), "{shell} lacks {word}");
+        }
+    }
+    assert_eq!(pullfuse(&["completions", "cmd.exe"], None).0, 2);
+    assert!(printed(&["man"]).contains("Exit codes"));
+    let dir = TempDir::new().unwrap();
+    let folder = dir.path().join("man1");
+    printed(&["man", "--out", folder.to_str().unwrap()]);
+    let page = std::fs::read_to_string(folder.join("pullfuse-release.1")).unwrap();
+    assert!(page.contains("dry run stays one"), "{page}");
+    let (code, errors) = pullfuse(&["man", "--out", "/dev/null/man"], None);
+    assert_eq!(code, 69);
+    assert!(errors.contains("/dev/null/man"), "{errors}");
+}
+
+#[test]
+fn without_an_agent_every_question_exits_with_69_and_says_where_to_ask() {
+    for args in [
+        &["status"][..],
+        &["pods", "-w"],
+        &["pod", "a/b"],
+        &["images"],
+        &["registries", "-o", "wide"],
+        &["changes"],
+        &["watch"],
+        &["release", "r.example"],
+        &["log-level"],
+    ] {
+        let (code, errors) = pullfuse(&[args, &["--socket", "/nonexistent/p.sock"]].concat(), None);
+        assert_eq!(code, 69, "{args:?}: {errors}");
+        for words in ["/nonexistent/p.sock", "kubectl -n pullfuse exec", "--socket"] {
+            assert!(errors.contains(words), "{args:?} lacks {words}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn a_time_that_is_none_is_wrong_usage() {
+    for args in [
+        &["changes", "--since", "-1h"][..],
+        &["changes", "--since", "yesterday"],
+        &["watch", "--since", "0s"],
+        &["log-level", "debug", "--for", "0s"],
+    ] {
+        let (code, errors) = pullfuse(args, None);
+        assert_eq!(code, 2, "{args:?}: {errors}");
+        assert!(errors.contains("--since") || errors.contains("--for"), "{errors}");
     }
 }

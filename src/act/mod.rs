@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use self::api::PodApi;
 pub use self::{
     metrics::Metrics,
-    verdict::{VerdictRecord, VerdictStage},
+    verdict::{VerdictRecord, VerdictStage, advice_and_error},
 };
 use crate::{
     api::ApiError,
@@ -204,6 +204,7 @@ impl Actor {
         match ruling.decision {
             Decision::Fail if ruling.dry_run => return withdrawn(Because::DryRun),
             Decision::Fail => {}
+            Decision::Report(_) if record.released.is_some() && !ruling.dry_run => {}
             Decision::Wait(_) => return Some(Round::Later("the clock went back".into())),
             Decision::Leave(because) | Decision::Report(because) => return withdrawn(because),
         }
@@ -215,7 +216,7 @@ impl Actor {
             tally.last_attempt,
             now,
         );
-        if outage.is_some() {
+        if outage.is_some() && record.released.is_none() {
             // Not waited for here: once it is over the pod is judged by its newest attempt.
             return withdrawn(Because::RegistryOutage);
         }

@@ -6,6 +6,7 @@ use crate::{
     attempts::{PullKey, Tally},
     classify::Cause,
     config::Method,
+    fuse::Released,
     text::{self, plain},
 };
 
@@ -38,6 +39,9 @@ pub struct VerdictRecord {
     pub method: Method,
     /// How often it was written.
     pub writes: u32,
+    /// That an operator wanted it in spite of what held it.
+    #[serde(default)]
+    pub released: Option<Released>,
 }
 
 /// How far a verdict has come.
@@ -78,7 +82,8 @@ impl VerdictRecord {
         method: Method,
     ) -> Self {
         let stage = VerdictStage::Decided;
-        Self { key, tally, cause: Some(cause), decided_at, stage, method, writes: 0 }
+        let cause = Some(cause);
+        Self { key, tally, cause, decided_at, stage, method, writes: 0, released: None }
     }
 
     /// What the pod's owner reads: image, attempts, time, cause, advice and last error.
@@ -114,6 +119,17 @@ impl VerdictRecord {
         })
         .to_string()
     }
+}
+
+/// Advice and error of a text as [`VerdictRecord::text`] writes it, for who knows class and reason
+/// from the annotation; `None` for another text.
+pub fn advice_and_error<'t>(
+    text: &'t str,
+    class: &str,
+    reason: &str,
+) -> Option<(&'t str, &'t str)> {
+    let (_, advice) = text.split_once(&format!(" ({class}): "))?;
+    advice.split_once(&format!(". {reason}: "))
 }
 
 #[cfg(test)]

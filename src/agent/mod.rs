@@ -1,6 +1,5 @@
 //! `pullfuse run`: builds every part, connects them and runs them until told to stop.
 
-mod client;
 mod judge;
 mod listen;
 mod metrics;
@@ -27,8 +26,10 @@ use crate::{
     classify::Disposition,
     config::Config,
     events::Events,
+    kubeconfig,
     ledger::{Kept, Ledger, LedgerError},
     local,
+    logging::Level,
     pods::{self, Pods},
     policy::breaker::Breaker,
     pulls::Pulls,
@@ -51,6 +52,8 @@ pub struct Options {
     pub path: PathBuf,
     /// The node whose pods it looks after.
     pub node: String,
+    /// What is logged.
+    pub log: Level,
 }
 
 /// Why the agent cannot start or go on.
@@ -91,7 +94,8 @@ impl Agent {
     /// # Errors
     /// When one of them is not to be had, or no API server is configured.
     pub async fn build(options: Options) -> Result<Self, AgentError> {
-        let client = client::client().await?;
+        let configured = kube::Config::infer().await.map_err(|error| kubeconfig::told(&error));
+        let client = configured.and_then(kubeconfig::client).map_err(AgentError::NoApiServer)?;
         let (ledger, kept) = Ledger::open(&options.config.ledger.dir, Timestamp::now())?;
         let server = Server::bind(options.config.serve.address).await?;
         Ok(Self { options, client, server, ledger: Arc::new(ledger), kept })
@@ -103,7 +107,7 @@ impl Agent {
     /// When the node turns out to be the wrong one, or metrics can no longer be served.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
         let Self { options, client, server, ledger, kept } = self;
-        let Options { config, path, node } = options;
+        let Options { config, path, node, log } = options;
         let mut registry = Registry::with_prefix("pullfuse");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running pullfuse", build);
@@ -149,11 +153,15 @@ impl Agent {
             metrics: act_metrics.clone(),
         }));
         let (asked, questions) = mpsc::channel(QUESTIONS);
+        let watchers = local::watchers();
         let about = local::About {
             node: node.clone(),
             started: Timestamp::now(),
             health: health.clone(),
             pulls: pulls.clone(),
+            settings: settings.clone(),
+            log,
+            watchers: watchers.clone(),
         };
         let answering = local::Server::new(about, asked);
         let judging = async {
@@ -174,6 +182,7 @@ impl Agent {
                 health: health.clone(),
                 metrics,
                 act_metrics,
+                watchers,
             });
             let inputs = judge::Inputs { calls, questions };
             judge.run(pods::watch(client, &node), inputs, stop.clone()).await;

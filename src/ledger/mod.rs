@@ -1,8 +1,11 @@
 //! What survives a restart, in one embedded database file.
 //!
-//! In: a [`Batch`] of tallies, verdicts, episodes and what parts of the agent remember. Out: what was
+//! In: a [`Batch`] of tallies, verdicts, episodes, changes and what parts of the agent remember. Out: what was
 //! [`Kept`]. Touches one file in `ledger.dir`: one process has it, a second one is refused. A record
-//! that cannot be read is skipped and counted, a file that is no database is set aside.
+//! that cannot be read is skipped and counted, a file that is no database is set aside. An older layout
+//! is brought up to date, a newer one refused.
+
+mod upgrade;
 
 use std::{
     borrow::Borrow,
@@ -20,16 +23,16 @@ use redb::{
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
+use self::upgrade::{STEPS, Step};
 use crate::{
     act::VerdictRecord,
     attempts::{PullKey, Tally},
     history::Episode,
+    journal::Change,
     pods::PodUid,
 };
 
 const FILE: &str = "ledger.redb";
-/// Layout of the records; a change needs a migration.
-const VERSION: u64 = 1;
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// Pod UID and image → tally.
 const TALLIES: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("tallies");
@@ -37,6 +40,8 @@ const TALLIES: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("
 const VERDICTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("verdicts");
 /// Number → episode that ended.
 const EPISODES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("episodes");
+/// Number → change.
+const CHANGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("changes");
 /// What else a part of the agent keeps, under a name of its own.
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
 
@@ -61,15 +66,14 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// Written by a newer pullfuse.
-    #[error(
-        "the ledger {path} has version {found}, this pullfuse knows up to {VERSION}; run the \
-             newer pullfuse again or move the file away"
-    )]
+    #[error("{}", upgrade::newer(path, *found, writer.as_deref()))]
     Newer {
         /// The file.
         path: PathBuf,
-        /// Its version.
+        /// Its layout.
         found: u64,
+        /// The version of the pullfuse that wrote it.
+        writer: Option<String>,
     },
     /// A read or write failed.
     #[error("the ledger could not be read or written: {0}; check the node's disk")]
@@ -90,6 +94,8 @@ pub struct Kept {
     pub verdicts: BTreeMap<PodUid, VerdictRecord>,
     /// Episodes that ended, by number.
     pub episodes: BTreeMap<u64, Episode>,
+    /// What changed lately, by number.
+    pub changes: BTreeMap<u64, Change>,
     /// What else was kept, by name.
     pub state: BTreeMap<String, Vec<u8>>,
     /// Records that could not be read and were skipped.
@@ -107,6 +113,8 @@ pub struct Batch {
     pub verdicts: BTreeMap<PodUid, Option<VerdictRecord>>,
     /// Episodes by number.
     pub episodes: BTreeMap<u64, Option<Episode>>,
+    /// What changed, by number.
+    pub changes: BTreeMap<u64, Option<Change>>,
     /// See [`Batch::set_state`].
     state: BTreeMap<&'static str, Vec<u8>>,
 }
@@ -138,8 +146,12 @@ impl Batch {
 
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        let Self { tallies, verdicts, episodes, state } = self;
-        tallies.is_empty() && verdicts.is_empty() && episodes.is_empty() && state.is_empty()
+        let Self { tallies, verdicts, episodes, changes, state } = self;
+        tallies.is_empty()
+            && verdicts.is_empty()
+            && episodes.is_empty()
+            && changes.is_empty()
+            && state.is_empty()
     }
 }
 
@@ -158,13 +170,14 @@ impl Ledger {
         let folder = |source| LedgerError::Folder { dir: dir.into(), source };
         std::fs::create_dir_all(dir).map_err(folder)?;
         let path = dir.join(FILE);
-        match Self::read(&path) {
+        match Self::read(&path, STEPS) {
             Err(OpenError::Damaged(why)) => {
                 let aside = dir.join(format!("{FILE}.bad-{}", now.as_second()));
                 tracing::error!(file = %path.display(), set_aside = %aside.display(), error = %why,
                     "the ledger is damaged: it is set aside and counting starts anew");
                 std::fs::rename(&path, &aside).map_err(folder)?;
-                let (ledger, mut kept) = Self::read(&path).map_err(|e| e.fatal(&path, dir))?;
+                let (ledger, mut kept) =
+                    Self::read(&path, STEPS).map_err(|e| e.fatal(&path, dir))?;
                 kept.set_aside = Some(aside);
                 Ok((ledger, kept))
             }
@@ -173,22 +186,15 @@ impl Ledger {
         }
     }
 
-    fn read(path: &Path) -> Result<(Self, Kept), OpenError> {
-        let database = Database::create(path)?;
+    fn read(path: &Path, steps: &[Step]) -> Result<(Self, Kept), OpenError> {
+        let database = upgrade::open(path, steps)?;
         let write = database.begin_write().map_err(OpenError::damaged)?;
         {
-            let mut meta = write.open_table(META).map_err(OpenError::damaged)?;
-            let found = meta.get("version").map_err(OpenError::damaged)?.map(|v| v.value());
-            match found {
-                Some(found) if found > VERSION => return Err(OpenError::Newer(found)),
-                Some(_) => {}
-                None => {
-                    meta.insert("version", VERSION).map_err(OpenError::damaged)?;
-                }
-            }
+            upgrade::run(&write, steps)?;
             write.open_table(TALLIES).map_err(OpenError::damaged)?;
             write.open_table(VERDICTS).map_err(OpenError::damaged)?;
             write.open_table(EPISODES).map_err(OpenError::damaged)?;
+            write.open_table(CHANGES).map_err(OpenError::damaged)?;
             write.open_table(STATE).map_err(OpenError::damaged)?;
         }
         write.commit().map_err(OpenError::damaged)?;
@@ -209,6 +215,10 @@ impl Ledger {
         })?;
         rows(&read, EPISODES, |number, value| match decode(value, "an episode") {
             Some(episode) => drop(kept.episodes.insert(number, episode)),
+            None => unreadable += 1,
+        })?;
+        rows(&read, CHANGES, |number, value| match decode(value, "a change") {
+            Some(change) => drop(kept.changes.insert(number, change)),
             None => unreadable += 1,
         })?;
         rows(&read, STATE, |name, value| drop(kept.state.insert(name.into(), value.into())))?;
@@ -238,6 +248,10 @@ impl Ledger {
             let mut table = write.open_table(EPISODES).map_err(storage)?;
             for (number, episode) in &batch.episodes {
                 put(&mut table, number, episode.as_ref())?;
+            }
+            let mut table = write.open_table(CHANGES).map_err(storage)?;
+            for (number, change) in &batch.changes {
+                put(&mut table, number, change.as_ref())?;
             }
             let mut table = write.open_table(STATE).map_err(storage)?;
             for (name, state) in &batch.state {
@@ -297,9 +311,14 @@ fn decode<T: DeserializeOwned>(bytes: &[u8], of: &str) -> Option<T> {
 /// Why opening stopped, before it is known what that means for the caller.
 enum OpenError {
     InUse,
-    Newer(u64),
+    Newer {
+        found: u64,
+        writer: Option<String>,
+    },
     Io(io::Error),
     Damaged(redb::Error),
+    /// The file is sound, so it is kept where it is.
+    Upgrade(redb::Error),
 }
 
 impl OpenError {
@@ -313,9 +332,11 @@ impl OpenError {
     fn fatal(self, path: &Path, dir: &Path) -> LedgerError {
         match self {
             Self::InUse => LedgerError::InUse { path: path.into() },
-            Self::Newer(found) => LedgerError::Newer { path: path.into(), found },
+            Self::Newer { found, writer } => {
+                LedgerError::Newer { path: path.into(), found, writer }
+            }
             Self::Io(source) => LedgerError::Folder { dir: dir.into(), source },
-            Self::Damaged(error) => storage(error),
+            Self::Damaged(error) | Self::Upgrade(error) => storage(error),
         }
     }
 }

@@ -91,20 +91,6 @@ fn an_unreadable_record_costs_only_itself() {
 }
 
 #[test]
-fn a_newer_ledger_is_refused_and_left_as_it_is() {
-    let dir = TempDir::new().unwrap();
-    {
-        let (ledger, _) = open(&dir);
-        let write = ledger.database.begin_write().unwrap();
-        write.open_table(META).unwrap().insert("version", VERSION + 1).unwrap();
-        write.commit().unwrap();
-    }
-    let error = Ledger::open(dir.path(), now()).unwrap_err();
-    assert!(matches!(error, LedgerError::Newer { found: 2, .. }), "{error}");
-    assert!(dir.path().join(FILE).exists());
-}
-
-#[test]
 fn a_folder_that_cannot_be_made_is_named() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"a file, not a folder").unwrap();
@@ -112,3 +98,6 @@ fn a_folder_that_cannot_be_made_is_named() {
     let error = Ledger::open(&dir, now()).unwrap_err().to_string();
     assert!(error.contains(dir.to_str().unwrap()) && error.contains("ledger.dir"), "{error}");
 }
+
+#[path = "upgrade_tests.rs"]
+mod upgrade;

@@ -3,8 +3,12 @@
 mod answer;
 mod count;
 mod early;
+mod failing;
 mod holdup;
+mod note;
+mod origins;
 mod pods;
+mod release;
 mod tell;
 mod verdicts;
 
@@ -18,7 +22,7 @@ use std::{
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{broadcast, mpsc, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -27,18 +31,21 @@ use self::early::Early;
 use super::metrics::Metrics;
 use crate::{
     act::{self, Actor, Outcome, VerdictRecord},
-    attempts::{Call, PullKey},
+    attempts::{Call, PullKey, Tally},
+    classify::Class,
     events::Events,
     fuse::{Fuse, Held, Step},
     history::History,
+    journal::{Change, Journal, Kind},
     ledger::{Batch, Kept, Ledger},
-    local::Question,
+    local::{Numbered, Question},
     pods::{PodEvent, PodFacts, PodUid, Pods},
     policy::breaker::Breaker,
     pulls::Pulls,
     runtime::Runtime,
     serve::Health,
     settings::Settings,
+    sources::Sources,
 };
 
 /// The loop turns at least this often, so that a stuck one can be told from an idle one.
@@ -47,9 +54,14 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// jitter), so one that has been quiet for longer works.
 const QUIET: Duration = Duration::from_secs(90);
 
+/// They change with every pull, and nothing depends on them.
+const KEEP_SOURCES_EVERY: Duration = Duration::from_secs(60);
+
 /// Names under which the ledger keeps what the fuse remembers beside the tallies.
 const BREAKER: &str = "breaker";
 const CAPS: &str = "caps";
+/// And what is only told to whoever asks.
+const SOURCES: &str = "sources";
 
 /// What the judge works with.
 pub(super) struct Parts {
@@ -66,6 +78,8 @@ pub(super) struct Parts {
     pub(super) health: Health,
     pub(super) metrics: Metrics,
     pub(super) act_metrics: act::Metrics,
+    /// Whoever watches hears of every change.
+    pub(super) watchers: broadcast::Sender<Numbered>,
 }
 
 /// What the judge hears beside the watch of pods.
@@ -81,6 +95,12 @@ pub(super) struct Judge {
     settings: Arc<Settings>,
     fuse: Fuse,
     history: History,
+    journal: Journal,
+    sources: Sources,
+    /// Whether the ledger has the sources as they are, and when it got them.
+    sources_saved: (bool, Instant),
+    /// The cause that people were last told of.
+    told_causes: BTreeMap<PullKey, Class>,
     verdicts: BTreeMap<PodUid, VerdictRecord>,
     /// Verdicts that an actor carries out now.
     under_way: HashSet<PodUid>,
@@ -105,6 +125,8 @@ pub(super) struct Judge {
     early: Early,
     /// The pull that people were last told holds up the node, by pod and start.
     told_of: Option<(PodUid, u64)>,
+    /// A sentence about the pull that holds up the node now.
+    holdup: Option<String>,
     tasks: JoinSet<Done>,
 }
 
@@ -121,7 +143,13 @@ impl Judge {
         let (breaker, caps) = (kept.state::<Breaker>(BREAKER), kept.state(CAPS));
         parts.breaker.send_replace(breaker.clone());
         let settings = Arc::clone(&parts.settings.borrow_and_update());
-        Self {
+        let told = |(key, tally): (&PullKey, &Tally)| (key.clone(), tally.cause().class);
+        let mut judge = Self {
+            journal: Journal::new(std::mem::take(&mut kept.changes)),
+            sources: kept.state(SOURCES),
+            sources_saved: (true, Instant::now()),
+            told_causes: kept.tallies.iter().map(told).collect(),
+            holdup: None,
             parts,
             settings,
             fuse: Fuse::new(kept.tallies, breaker, caps),
@@ -139,7 +167,12 @@ impl Judge {
             early: Early::default(),
             told_of: None,
             tasks: JoinSet::new(),
-        }
+        };
+        let now = Timestamp::now();
+        judge.sources.begin(now);
+        let text = format!("pullfuse {} starts", env!("CARGO_PKG_VERSION"));
+        judge.note(Change::of_node(now, Kind::Started, &text));
+        judge
     }
 
     /// Runs until `stop`, then stores what is not stored yet.
@@ -160,7 +193,7 @@ impl Judge {
             tokio::select! {
                 Some(event) = events.next() => self.on_event(event).await,
                 Some(call) = inputs.calls.recv() => self.on_call(call).await,
-                Some(question) = inputs.questions.recv() => self.answer(question),
+                Some(question) = inputs.questions.recv() => self.answer(question).await,
                 Ok(()) = settings.changed() => {
                     let new = Arc::clone(&settings.borrow_and_update());
                     self.on_settings(new).await;
@@ -178,6 +211,7 @@ impl Judge {
             self.judge_all_if_due().await;
             self.count_what_waits();
         }
+        self.keep_sources(Duration::ZERO);
         self.save().await;
     }
 
@@ -191,6 +225,7 @@ impl Judge {
 
     /// A call on the CRI socket ended.
     async fn on_call(&mut self, call: Call) {
+        self.note_success(&call);
         let Some(pod) = self.parts.pods.get(&call.key.pod_uid) else {
             return self.early.keep(call);
         };
@@ -223,6 +258,7 @@ impl Judge {
         self.judge_in_order(due).await;
         self.look_for_holdup();
         self.trim_history(now);
+        self.keep_sources(KEEP_SOURCES_EVERY);
         self.save().await;
     }
 
@@ -234,6 +270,8 @@ impl Judge {
         self.absorb(steps).await;
         self.reported.clear();
         self.judge_all = true;
+        let text = "a new configuration is in effect";
+        self.note(Change::of_node(Timestamp::now(), Kind::Config, text));
     }
 
     async fn judge_all_if_due(&mut self) {

@@ -1,6 +1,7 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::Context;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::{Api, api::PostParams, config::Kubeconfig};
 use pullfuse_rig::{NODE, Program};
@@ -145,6 +146,7 @@ impl Node {
             agent.ledger,
             agent.log
         );
+        self.agents().configure(&agent.name, Timestamp::now(), &text);
         let draft = config.with_extension("draft");
         fs::write(&draft, text)?;
         fs::rename(&draft, &config)?;
@@ -164,6 +166,7 @@ impl Node {
             false => None,
         };
         let token = self.rig.service_account_token("pullfuse", account, pod.as_ref()).await?;
+        self.agents().identify(&agent.name, &token)?;
         let mut kubeconfig = Kubeconfig::read_from(self.rig.inner_kubeconfig())?;
         let user = kubeconfig.auth_infos.first_mut().and_then(|user| user.auth_info.as_mut());
         user.context("a kubeconfig without a user")?.token = Some(token.into());
