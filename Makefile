@@ -38,7 +38,7 @@ qemu:
 	tests/qemu/run.sh
 
 chaos:
-	tests/setup.sh demo
+	tests/setup.sh test
 	$(BUILD)
 	$(RIG) build
 	PULLFUSE_FUZZ_ROUNDS=$(or $(FUZZ_ROUNDS),20000) cargo test --workspace --test damage --test wire -- damage

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableError, WriteTransaction};
 
-use super::{META, OpenError, STATE};
+use super::{META, STATE, open::OpenError};
 
 /// Changes the records of one version into those of the next.
 pub(super) type Step = fn(&WriteTransaction) -> Result<(), redb::Error>;
@@ -21,9 +21,12 @@ pub(super) const fn newest(steps: &[Step]) -> u64 {
     steps.len() as u64 + 1
 }
 
-/// Opens the database. If its layout is older, a copy is left beside it first, for who goes back.
-pub(super) fn open(path: &Path, steps: &[Step]) -> Result<Database, OpenError> {
-    let database = Database::create(path)?;
+/// If the database's layout is older, leaves a copy beside it, for who goes back.
+pub(super) fn keep_copy(
+    database: Database,
+    path: &Path,
+    steps: &[Step],
+) -> Result<Database, OpenError> {
     match version(&database)? {
         Some(found) if found < newest(steps) => {
             drop(database);

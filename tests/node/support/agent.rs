@@ -36,6 +36,8 @@ pub struct AgentOptions {
     pub log: String,
     /// An API server instead of the rig's.
     pub server: Option<String>,
+    /// What it finds in its environment besides.
+    pub env: Vec<(String, String)>,
 }
 
 impl AgentOptions {
@@ -51,6 +53,7 @@ impl AgentOptions {
             ledger: "/var/lib/pullfuse".into(),
             log: "pullfuse=debug,info".into(),
             server: None,
+            env: Vec::new(),
         }
     }
 
@@ -129,7 +132,8 @@ impl Node {
         ];
         let program = Program::new(agent.name.as_str(), argv)
             .env("KUBECONFIG", kubeconfig.to_str().context("an odd path")?);
-        self.rig.spawn(program).await
+        let set = |program: Program, (name, value): &(String, String)| program.env(name, value);
+        self.rig.spawn(agent.env.iter().fold(program, set)).await
     }
 
     /// Writes an agent's configuration, as whole as a ConfigMap comes; one that runs follows it.
