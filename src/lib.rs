@@ -21,6 +21,7 @@ pub mod fuse;
 pub mod guarded;
 pub mod history;
 pub mod journal;
+mod kubeconfig;
 pub mod ledger;
 pub mod local;
 pub mod logging;

@@ -1,6 +1,5 @@
 //! `pullfuse run`: builds every part, connects them and runs them until told to stop.
 
-mod client;
 mod judge;
 mod listen;
 mod metrics;
@@ -27,10 +26,12 @@ use tokio_util::sync::CancellationToken;
 use self::{judge::Judge, listen::Listener, reload::Reload};
 use crate::{
     act::{self, Actor},
+    api,
     classify::Disposition,
     clock::Clock,
     config::Config,
     events::Events,
+    kubeconfig,
     ledger::{Kept, Ledger, LedgerError},
     local,
     logging::Level,
@@ -101,7 +102,10 @@ impl Agent {
     /// # Errors
     /// When one of them is not to be had, or no API server is configured.
     pub async fn build(options: Options) -> Result<Self, AgentError> {
-        let client = client::client().await?;
+        let configured = kube::Config::infer().await.map_err(|error| kubeconfig::told(&error));
+        let client = configured
+            .and_then(|config| kubeconfig::client(config, api::connect))
+            .map_err(AgentError::NoApiServer)?;
         let (ledger, kept) = Ledger::open(&options.config.ledger.dir)?;
         let server = Server::bind(options.config.serve.address).await?;
         Ok(Self { options, client, server, ledger: Arc::new(ledger), kept })

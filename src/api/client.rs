@@ -29,8 +29,6 @@ const SILENCE: Duration = Duration::from_secs(150);
 /// # Errors
 /// When the configuration cannot be used.
 pub fn connect(mut config: Config) -> kube::Result<Client> {
-    // Retries are decided where it is known what a failure means.
-    config.default_retry = false;
     config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
     if config.root_cert_file.is_none() {

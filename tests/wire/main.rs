@@ -4,6 +4,8 @@
 #![allow(missing_docs, reason = "nobody links to a test")]
 
 mod damage;
+#[path = "../support/dice.rs"]
+mod dice;
 mod differential;
 mod edges;
 mod recordings;
