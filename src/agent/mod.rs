@@ -113,7 +113,7 @@ impl Agent {
         registry.register("build", "The running pullfuse", build);
         let health = Health::new(
             &mut registry,
-            &["api", "capture", "config", "ledger", "node", "pods", "pulls", "runtime"],
+            &["api", "capture", "config", "ledger", "node", "pods", "pulls", "runtime", "verdicts"],
         );
         let metrics = metrics::Metrics::new(&mut registry);
         let reload = Reload {
@@ -150,6 +150,7 @@ impl Agent {
             runtime: runtime.clone(),
             pods: pods.clone(),
             pulls: pulls.clone(),
+            health: health.clone(),
             clock: clock.clone(),
             metrics: act_metrics.clone(),
         }));
