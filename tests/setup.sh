@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Installs what `make demo`, `make test` and `make sbom` need and this Debian machine lacks.
+# Installs what `make demo`, `make test` and `make licences` need and this Debian machine lacks.
 #
-# Usage: setup.sh [demo|test|sbom]    `test` adds what only the tests need, `sbom` what lists the parts
+# Usage: setup.sh [demo|test|licences]    `test` adds what only the tests need
 set -euo pipefail
 cache=${PULLFUSE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pullfuse}
 deny_version=0.20.2
-cyclonedx_version=0.5.9
 mode=${1:-test}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -51,4 +50,3 @@ tool() {
     cargo install --quiet --locked --root "$cache/tools" "$1@$2" || die "$1 could not be built: see above"
 }
 [ "$mode" = demo ] || tool cargo-deny $deny_version
-[ "$mode" != sbom ] || tool cargo-cyclonedx $cyclonedx_version

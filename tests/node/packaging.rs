@@ -50,6 +50,12 @@ fn comparable(text: &str) -> anyhow::Result<Objects> {
     let volumes = template["spec"]["volumes"].as_array_mut().context("no volumes")?;
     let config = volumes.iter_mut().find(|volume| volume["name"] == "config");
     config.context("no configuration")?["configMap"]["name"] = json!("pullfuse");
+    // kustomize takes these kinds for namespaced; the API server drops what it writes.
+    for ((kind, _), object) in &mut objects {
+        if kind.starts_with("ValidatingAdmissionPolicy") {
+            object["metadata"].as_object_mut().context("no metadata")?.remove("namespace");
+        }
+    }
     Ok(objects)
 }
 
