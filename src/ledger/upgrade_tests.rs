@@ -4,7 +4,7 @@
 use std::io::Read as _;
 
 use flate2::read::GzDecoder;
-use redb::WriteTransaction;
+use redb::{ReadableTable, WriteTransaction};
 
 use super::*;
 use crate::{
