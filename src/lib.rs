@@ -20,6 +20,7 @@ mod fixtures;
 pub mod fuse;
 pub mod guarded;
 pub mod history;
+pub mod journal;
 pub mod ledger;
 pub mod local;
 pub mod logging;
@@ -34,6 +35,8 @@ pub mod runtime;
 pub mod serve;
 pub mod settings;
 pub mod simulation;
+pub mod sources;
+mod table;
 pub mod text;
 pub mod wire;
 

@@ -15,7 +15,7 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use crate::attempts::PullKey;
+use crate::{attempts::PullKey, pods::PodUid};
 
 /// A pull that goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,9 +114,14 @@ impl Pulls {
         self.lock().ended.insert(key.clone(), at);
     }
 
-    /// Drops what is known of a pod's image.
-    pub fn forget(&self, key: &PullKey) {
-        self.lock().ended.remove(key);
+    /// Drops what is known of the outcomes of every pod for which `keep` is false.
+    pub fn retain(&self, keep: impl Fn(&PodUid) -> bool) {
+        self.lock().ended.retain(|key, _| keep(&key.pod_uid));
+    }
+
+    /// Images of pods of which an outcome is known.
+    pub fn outcomes(&self) -> usize {
+        self.lock().ended.len()
     }
 
     /// A pull for this pod that goes on.
@@ -198,6 +203,16 @@ mod tests {
         assert_eq!(pulls.of_pod("uid-1"), None, "its connection broke without a word");
         pulls.set([]);
         assert_eq!(pulls.of_pod("uid-1"), None);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_pod_that_is_gone() {
+        let pulls = Pulls::default();
+        pulls.ended(&key(), Instant::now());
+        pulls.retain(|uid| uid == "uid-1");
+        assert_eq!(pulls.outcomes(), 1);
+        pulls.retain(|uid| uid != "uid-1");
+        assert_eq!(pulls.outcomes(), 0);
     }
 
     #[test]

@@ -265,3 +265,65 @@ fn a_bad_kubeconfig_is_not_quoted() {
         assert!(errors.contains("KUBECONFIG") && !errors.contains("MARKER"), "{errors}");
     }
 }
+
+/// What a command prints to standard output.
+fn printed(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_pullfuse")).args(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{args:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = printed(&["completions", shell]);
+        for word in ["registries", "log-level", "max-attempts"] {
+            assert!(script.contains(word), "{shell} lacks {word}");
+        }
+    }
+    assert_eq!(pullfuse(&["completions", "cmd.exe"], None).0, 2);
+    assert!(printed(&["man"]).contains("Exit codes"));
+    let dir = TempDir::new().unwrap();
+    let folder = dir.path().join("man1");
+    printed(&["man", "--out", folder.to_str().unwrap()]);
+    let page = std::fs::read_to_string(folder.join("pullfuse-release.1")).unwrap();
+    assert!(page.contains("dry run stays one"), "{page}");
+    let (code, errors) = pullfuse(&["man", "--out", "/dev/null/man"], None);
+    assert_eq!(code, 69);
+    assert!(errors.contains("/dev/null/man"), "{errors}");
+}
+
+#[test]
+fn without_an_agent_every_question_exits_with_69_and_says_where_to_ask() {
+    for args in [
+        &["status"][..],
+        &["pods", "-w"],
+        &["pod", "a/b"],
+        &["images"],
+        &["registries", "-o", "wide"],
+        &["changes"],
+        &["watch"],
+        &["release", "r.example"],
+        &["log-level"],
+    ] {
+        let (code, errors) = pullfuse(&[args, &["--socket", "/nonexistent/p.sock"]].concat(), None);
+        assert_eq!(code, 69, "{args:?}: {errors}");
+        for words in ["/nonexistent/p.sock", "kubectl -n pullfuse exec", "--socket"] {
+            assert!(errors.contains(words), "{args:?} lacks {words}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn a_time_that_is_none_is_wrong_usage() {
+    for args in [
+        &["changes", "--since", "-1h"][..],
+        &["changes", "--since", "yesterday"],
+        &["watch", "--since", "0s"],
+        &["log-level", "debug", "--for", "0s"],
+    ] {
+        let (code, errors) = pullfuse(args, None);
+        assert_eq!(code, 2, "{args:?}: {errors}");
+        assert!(errors.contains("--since") || errors.contains("--for"), "{errors}");
+    }
+}

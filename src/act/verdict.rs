@@ -7,6 +7,7 @@ use crate::{
     classify::Cause,
     clock::moved,
     config::Method,
+    fuse::Released,
     text::{self, plain},
 };
 
@@ -39,6 +40,9 @@ pub struct VerdictRecord {
     pub method: Method,
     /// How often it was written.
     pub writes: u32,
+    /// That an operator wanted it in spite of what held it.
+    #[serde(default)]
+    pub released: Option<Released>,
 }
 
 /// How far a verdict has come.
@@ -79,7 +83,8 @@ impl VerdictRecord {
         method: Method,
     ) -> Self {
         let stage = VerdictStage::Decided;
-        Self { key, tally, cause: Some(cause), decided_at, stage, method, writes: 0 }
+        let cause = Some(cause);
+        Self { key, tally, cause, decided_at, stage, method, writes: 0, released: None }
     }
 
     /// Moves every time, because the clock was set.

@@ -30,6 +30,7 @@ use crate::{
     events::Events,
     ledger::{Kept, Ledger, LedgerError},
     local,
+    logging::Level,
     pods::{self, Pods},
     policy::breaker::Breaker,
     pulls::Pulls,
@@ -52,6 +53,8 @@ pub struct Options {
     pub path: PathBuf,
     /// The node whose pods it looks after.
     pub node: String,
+    /// What is logged.
+    pub log: Level,
 }
 
 /// Why the agent cannot start or go on.
@@ -104,13 +107,13 @@ impl Agent {
     /// When the node turns out to be the wrong one, or metrics can no longer be served.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
         let Self { options, client, server, ledger, kept } = self;
-        let Options { config, path, node } = options;
+        let Options { config, path, node, log } = options;
         let mut registry = Registry::with_prefix("pullfuse");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running pullfuse", build);
         let health = Health::new(
             &mut registry,
-            &["api", "capture", "config", "ledger", "node", "pods", "pulls", "runtime"],
+            &["api", "capture", "config", "ledger", "node", "pods", "pulls", "runtime", "verdicts"],
         );
         let metrics = metrics::Metrics::new(&mut registry);
         let reload = Reload {
@@ -147,15 +150,20 @@ impl Agent {
             runtime: runtime.clone(),
             pods: pods.clone(),
             pulls: pulls.clone(),
+            health: health.clone(),
             clock: clock.clone(),
             metrics: act_metrics.clone(),
         }));
         let (asked, questions) = mpsc::channel(QUESTIONS);
+        let watchers = local::watchers();
         let about = local::About {
             node: node.clone(),
             started: Timestamp::now(),
             health: health.clone(),
             pulls: pulls.clone(),
+            settings: settings.clone(),
+            log,
+            watchers: watchers.clone(),
         };
         let answering = local::Server::new(about, asked);
         let judging = async {
@@ -177,6 +185,7 @@ impl Agent {
                 health: health.clone(),
                 metrics,
                 act_metrics,
+                watchers,
             });
             let inputs = judge::Inputs { calls, questions };
             judge.run(pods::watch(client, &node), inputs, stop.clone()).await;

@@ -9,7 +9,7 @@ use crate::{
 
 /// The kubelet sends one `PullImage` per matching credential, back to back; its own back-off is
 /// never under 10 s.
-pub(super) const ONE_ATTEMPT: SignedDuration = SignedDuration::from_secs(5);
+pub const ONE_ATTEMPT: SignedDuration = SignedDuration::from_secs(5);
 /// A status that shows an attempt and the call that was it are never further apart, if the status
 /// was seen first: the call has ended by then.
 const SAME_ATTEMPT: SignedDuration = SignedDuration::from_secs(8);

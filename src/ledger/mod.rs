@@ -1,6 +1,6 @@
 //! What survives a restart, in one embedded database file.
 //!
-//! In: a [`Batch`] of tallies, verdicts, episodes and what parts of the agent remember. Out: what was
+//! In: a [`Batch`] of tallies, verdicts, episodes, changes and what parts of the agent remember. Out: what was
 //! [`Kept`]. Touches one file in `ledger.dir`: one process has it, a second one is refused. A record
 //! that cannot be read is skipped and counted, a damaged file is set aside. An older layout is brought
 //! up to date, a newer one refused.
@@ -34,6 +34,7 @@ use crate::{
     faultpoint::{Point, reached},
     guarded,
     history::Episode,
+    journal::Change,
     pods::PodUid,
 };
 
@@ -45,6 +46,8 @@ const TALLIES: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("
 const VERDICTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("verdicts");
 /// Number → episode that ended.
 const EPISODES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("episodes");
+/// Number → change.
+const CHANGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("changes");
 /// What else a part of the agent keeps, under a name of its own.
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
 
@@ -102,6 +105,8 @@ pub struct Kept {
     pub verdicts: BTreeMap<PodUid, VerdictRecord>,
     /// Episodes that ended, by number.
     pub episodes: BTreeMap<u64, Episode>,
+    /// What changed lately, by number.
+    pub changes: BTreeMap<u64, Change>,
     /// What else was kept, by name.
     pub state: BTreeMap<String, Vec<u8>>,
     /// Records that could not be read and were skipped.
@@ -121,6 +126,8 @@ pub struct Batch {
     pub verdicts: BTreeMap<PodUid, Option<VerdictRecord>>,
     /// Episodes by number.
     pub episodes: BTreeMap<u64, Option<Episode>>,
+    /// What changed, by number.
+    pub changes: BTreeMap<u64, Option<Change>>,
     /// See [`Batch::set_state`].
     state: BTreeMap<&'static str, Vec<u8>>,
 }
@@ -152,8 +159,12 @@ impl Batch {
 
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        let Self { tallies, verdicts, episodes, state } = self;
-        tallies.is_empty() && verdicts.is_empty() && episodes.is_empty() && state.is_empty()
+        let Self { tallies, verdicts, episodes, changes, state } = self;
+        tallies.is_empty()
+            && verdicts.is_empty()
+            && episodes.is_empty()
+            && changes.is_empty()
+            && state.is_empty()
     }
 }
 
@@ -239,6 +250,10 @@ fn write(database: &Database, batch: &Batch) -> Result<(), LedgerError> {
         let mut table = write.open_table(EPISODES).map_err(storage)?;
         for (number, episode) in &batch.episodes {
             put(&mut table, number, episode.as_ref())?;
+        }
+        let mut table = write.open_table(CHANGES).map_err(storage)?;
+        for (number, change) in &batch.changes {
+            put(&mut table, number, change.as_ref())?;
         }
         let mut table = write.open_table(STATE).map_err(storage)?;
         for (name, state) in &batch.state {

@@ -11,7 +11,7 @@ use redb::{
 };
 
 use super::{
-    EPISODES, FILE, Kept, LedgerError, STATE, TALLIES, VERDICTS, broken, decode, storage,
+    CHANGES, EPISODES, FILE, Kept, LedgerError, STATE, TALLIES, VERDICTS, broken, decode, storage,
     upgrade::{self, STEPS, Step},
 };
 use crate::{attempts::PullKey, guarded};
@@ -64,6 +64,7 @@ fn prepare(database: &Database, steps: &[Step]) -> Result<(), OpenError> {
         write.open_table(TALLIES).map_err(OpenError::damaged)?;
         write.open_table(VERDICTS).map_err(OpenError::damaged)?;
         write.open_table(EPISODES).map_err(OpenError::damaged)?;
+        write.open_table(CHANGES).map_err(OpenError::damaged)?;
         write.open_table(STATE).map_err(OpenError::damaged)?;
     }
     write.commit().map_err(OpenError::damaged)
@@ -86,6 +87,10 @@ fn read(database: &Database) -> Result<Kept, OpenError> {
     })?;
     rows(&read, EPISODES, |number, value| match decode(value, "an episode") {
         Some(episode) => drop(kept.episodes.insert(number, episode)),
+        None => unreadable += 1,
+    })?;
+    rows(&read, CHANGES, |number, value| match decode(value, "a change") {
+        Some(change) => drop(kept.changes.insert(number, change)),
         None => unreadable += 1,
     })?;
     rows(&read, STATE, |name, value| drop(kept.state.insert(name.into(), value.into())))?;

@@ -25,6 +25,11 @@ pub struct Ruling {
     pub limit: Option<u32>,
     /// The attempts that were compared with it.
     pub counted: u32,
+    /// When the limit is reached if attempts go on by the kubelet's back-off and fail of the same;
+    /// `None`: never, or that is past.
+    pub reached_at: Option<Timestamp>,
+    /// Why the pod is then left alone all the same.
+    pub only_reported: Option<Because>,
     /// Whether the decision is only to be told, not carried out.
     pub dry_run: bool,
     /// A sentence about each annotation that cannot be followed.

@@ -1,14 +1,14 @@
 use std::io::Write;
 
-use comfy_table::Table;
 use serde::Serialize;
 
-use super::{ReplayError, remarks, seconds, table, write_json};
+use super::{ReplayError, remarks, seconds, write_json};
 use crate::{
     classify::{Class, Classifier, Code, Disposition, Failure},
     cli::Format,
     recording::Recording,
-    text::{redact, shown},
+    table,
+    text::shown,
     wire::{Decoder, Exchange, Outcome},
 };
 
@@ -48,7 +48,7 @@ struct Call {
 }
 
 impl Call {
-    fn judged(mut exchange: Exchange, classifier: &Classifier) -> Self {
+    fn judged(exchange: Exchange, classifier: &Classifier) -> Self {
         let cause = (exchange.outcome == Outcome::Failed).then(|| {
             classifier.classify(&Failure {
                 message: exchange.message.as_deref().unwrap_or_default(),
@@ -57,7 +57,6 @@ impl Call {
                 ..Failure::default()
             })
         });
-        exchange.message = exchange.message.map(|text| redact(&text).into_owned());
         Self {
             class: cause.as_ref().map(|cause| cause.class),
             disposition: cause.as_ref().map(|cause| cause.disposition),
@@ -71,8 +70,9 @@ impl Call {
 const COLUMNS: [&str; 10] =
     ["START", "TOOK", "NAMESPACE", "POD", "IMAGE", "OUTCOME", "CLASS", "HOST", "CODE", "MESSAGE"];
 
-fn rows(calls: &[Call]) -> Table {
-    let mut table = table(&COLUMNS);
+fn rows(calls: &[Call]) -> String {
+    let mut table = table::plain();
+    table.set_header(COLUMNS);
     for Call { exchange, class, host, .. } in calls {
         let Exchange { connection: _, stream: _, pull, start_us, end_us, outcome, code, message } =
             exchange;
@@ -90,5 +90,5 @@ fn rows(calls: &[Call]) -> Table {
             shown(message.as_deref()),
         ]);
     }
-    table
+    table::text(table)
 }

@@ -9,6 +9,7 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge},
     registry::Registry,
 };
+use tokio::sync::watch;
 
 use crate::text;
 
@@ -45,6 +46,7 @@ impl Condition {
 pub struct Health {
     state: Arc<Mutex<State>>,
     degraded: Family<Vec<(&'static str, &'static str)>, Gauge>,
+    ready: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,8 @@ impl Health {
         let parts =
             parts.iter().map(|part| (*part, Condition::Starting("has not begun".into()))).collect();
         let state = State { parts, last_turn: Instant::now() };
-        Self { state: Arc::new(Mutex::new(state)), degraded }
+        let ready = watch::Sender::new(false);
+        Self { state: Arc::new(Mutex::new(state)), degraded, ready }
     }
 
     /// Notes how a part is doing, and logs it when that is news.
@@ -89,6 +92,8 @@ impl Health {
         let bad = !matches!(condition, Condition::Good(_));
         self.degraded.get_or_create(&vec![("part", part)]).set(bad.into());
         state.parts.insert(part, condition);
+        let ready = is_ready(&state);
+        self.ready.send_if_modified(|before| std::mem::replace(before, ready) != ready);
     }
 
     /// Notes that the agent's loop turned.
@@ -103,7 +108,12 @@ impl Health {
 
     /// Whether every part has worked.
     pub fn ready(&self) -> bool {
-        !self.lock().parts.values().any(|c| matches!(c, Condition::Starting(_)))
+        is_ready(&self.lock())
+    }
+
+    /// Tells when [`Health::ready`] changes.
+    pub fn readiness(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
     }
 
     /// Each part and how it is doing.
@@ -131,6 +141,10 @@ impl Health {
         // Every change is one assignment, so a panic elsewhere leaves nothing half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_ready(state: &State) -> bool {
+    !state.parts.values().any(|c| matches!(c, Condition::Starting(_)))
 }
 
 #[cfg(test)]
@@ -161,6 +175,7 @@ mod tests {
     #[test]
     fn ready_once_every_part_has_worked_and_still_when_one_fails_later() {
         let health = health();
+        let readiness = health.readiness();
         assert!(!health.ready());
         health.set("pods", Condition::Good("5 pods".into()));
         health.set("runtime", Condition::Starting("no socket".into()));
@@ -168,6 +183,7 @@ mod tests {
         assert_eq!(health.report(), "pods: ok: 5 pods\nruntime: not ready: no socket\n");
         health.set("runtime", Condition::Good("containerd".into()));
         assert!(health.ready());
+        assert!(readiness.has_changed().unwrap() && *readiness.borrow());
         health.set("pods", Condition::Starting("API server away".into()));
         assert!(health.ready());
         assert!(health.report().contains("pods: degraded: API server away"));

@@ -8,17 +8,23 @@ use super::{is_harmful, redact};
 pub struct Harmless<W> {
     to: W,
     whole: bool,
+    colours: bool,
 }
 
 impl<W: Write> Harmless<W> {
     /// For pieces of text, which end where characters end.
     pub fn new(to: W) -> Self {
-        Self { to, whole: false }
+        Self { to, whole: false, colours: false }
     }
 
     /// For writes of whole lines, as a log's: credentials do not pass either.
     pub fn whole_lines(to: W) -> Self {
-        Self { to, whole: true }
+        Self { to, whole: true, colours: false }
+    }
+
+    /// For pieces of text whose foreign parts are harmless already: sequences that colour pass.
+    pub fn coloured(to: W) -> Self {
+        Self { to, whole: false, colours: true }
     }
 
     /// What was written to.
@@ -35,6 +41,11 @@ impl<W: Write> Write for Harmless<W> {
         while let Some(at) = rest.find(|c| is_harmful(c) && c != '\n') {
             let (before, after) = rest.split_at(at);
             self.to.write_all(before.as_bytes())?;
+            if let Some(sequence) = colour(after).filter(|_| self.colours) {
+                self.to.write_all(sequence.as_bytes())?;
+                rest = &after[sequence.len()..];
+                continue;
+            }
             let mut chars = after.chars();
             if let Some(char) = chars.next() {
                 for unit in char.encode_utf16(&mut [0; 2]) {
@@ -50,4 +61,11 @@ impl<W: Write> Write for Harmless<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.to.flush()
     }
+}
+
+/// The sequence that colours what follows, if the text begins with one.
+fn colour(text: &str) -> Option<&str> {
+    let codes = text.strip_prefix("\u{1b}[")?;
+    let end = codes.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    codes[end..].starts_with('m').then(|| &text[..text.len() - codes.len() + end + 1])
 }

@@ -172,3 +172,12 @@ fn real_messages_of_runtimes_say_the_same_without_credentials() {
     }
     assert!((1..20).contains(&changed), "{changed} messages with parameters that may be secret");
 }
+
+#[test]
+fn where_colours_may_pass_nothing_else_does() {
+    let mut out = Harmless::coloured(Vec::new());
+    out.write_all("\u{1b}[31mred\u{1b}[0m \u{1b}[2J \u{1b}]0;t\u{7}\u{1b}[1".as_bytes()).unwrap();
+    let out = String::from_utf8(out.into_inner()).unwrap();
+    let expected = "\u{1b}[31mred\u{1b}[0m \\u001b[2J \\u001b]0;t\\u0007\\u001b[1";
+    assert_eq!(out, expected);
+}

@@ -30,9 +30,9 @@ pub fn trials() -> Vec<Trial> {
 
 /// Calls that ended, and those of them that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Calls {
-    all: f64,
-    failed: f64,
+pub struct Calls {
+    pub all: f64,
+    pub failed: f64,
 }
 
 /// What the kubelet counted since it started.
@@ -46,7 +46,7 @@ async fn kubelets(node: &Node) -> anyhow::Result<Calls> {
 }
 
 /// What the agent heard since it started.
-async fn ours(node: &Node, agent: &AgentOptions) -> anyhow::Result<Calls> {
+pub async fn ours(node: &Node, agent: &AgentOptions) -> anyhow::Result<Calls> {
     let mut calls = Calls::default();
     for (result, failed) in [("succeeded", 0.0), ("failed", 1.0), ("transport", 1.0)] {
         let series = format!("pullfuse_pull_calls_total{{result=\"{result}\"}}");
@@ -58,7 +58,7 @@ async fn ours(node: &Node, agent: &AgentOptions) -> anyhow::Result<Calls> {
 }
 
 /// Waits until both have counted `least` calls and agree; `before` is what earlier runs heard.
-async fn until_equal(
+pub async fn until_equal(
     node: &Node,
     agent: &AgentOptions,
     before: Calls,

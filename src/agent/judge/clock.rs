@@ -26,6 +26,8 @@ impl Judge {
         );
         self.fuse.shift(by);
         self.history.shift(by);
+        self.journal.shift(by);
+        self.sources.shift(by);
         self.verdicts.values_mut().for_each(|record| record.shift(by));
         self.waiting.values_mut().for_each(|until| *until = moved(*until, by));
         self.held.values_mut().for_each(|held| held.until = moved(held.until, by));

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use super::{BREAKER, CAPS, CLOCK, Done, Judge};
 use crate::{
     act::VerdictStage,
-    attempts::{Call, PullKey, Tally},
+    attempts::{Call, PullKey, Source, Tally},
     classify::Cause,
     fuse::Step,
     history::{End, Episode},
+    journal::{Change, Kind},
     ledger::{Batch, LedgerError},
     pods::PodUid,
     serve::Condition,
@@ -27,7 +28,10 @@ impl Judge {
         for step in steps {
             match step {
                 Step::Counted(key, cause) => self.counted(key, &cause),
-                Step::Moved(key) => self.keep(&key),
+                Step::Moved(key) => {
+                    self.keep(&key);
+                    self.note_cause(&key);
+                }
                 Step::Reset(key, tally) => {
                     self.parts.metrics.reset();
                     tracing::info!(
@@ -37,12 +41,14 @@ impl Judge {
                         after_attempts = tally.attempts,
                         "image pulled: the count starts again"
                     );
+                    // The call itself was noted, and tells how long it took.
+                    if tally.source == Source::PodStatus {
+                        self.sources.came(&key.image, None, self.now());
+                        self.sources_saved.0 = false;
+                    }
                     self.end_episode(&key, &tally, Some(End::Recovered));
                 }
-                Step::Forgotten(key, tally) => {
-                    self.parts.pulls.forget(&key);
-                    self.end_episode(&key, &tally, None);
-                }
+                Step::Forgotten(key, tally) => self.end_episode(&key, &tally, None),
                 Step::Breaker(transition) => self.breaker_changed(&transition),
             }
         }
@@ -53,7 +59,8 @@ impl Judge {
 
     fn counted(&mut self, key: PullKey, cause: &Cause) {
         self.keep(&key);
-        let Some(tally) = self.fuse.attempts().get(&key) else { return };
+        let Some(tally) = self.fuse.attempts().get(&key).cloned() else { return };
+        self.note_attempt(&key, cause, &tally);
         self.parts.metrics.attempt(cause.class, tally.source);
         if let Some(ended) = self.parts.clock.instant(tally.last_attempt) {
             self.parts.pulls.ended(&key, ended);
@@ -87,6 +94,7 @@ impl Judge {
         self.waiting.remove(key);
         self.held.remove(key);
         self.reported.remove(key);
+        self.told_causes.remove(key);
         let now = self.now();
         let verdict = self.verdicts.get(&key.pod_uid);
         let dry_run = verdict.filter(|v| v.key == *key && v.stage == VerdictStage::DryRun);
@@ -96,6 +104,12 @@ impl Judge {
         });
         let end = end.unwrap_or(if ended_by_us { End::Failed } else { End::Deleted });
         let dry_run = dry_run.map(|verdict| verdict.decided_at);
+        let (kind, text) = match end {
+            End::Recovered => (Kind::Pulled, "the image came"),
+            End::Deleted => (Kind::Gone, "the pod is gone"),
+            End::Failed => (Kind::Gone, "the pod that was ended is gone"),
+        };
+        self.note(Change::of_image(now, kind, key, tally, text));
         let episode = Episode { dry_run, ended: Some((now, end)), ..Episode::of(key, tally) };
         if dry_run.is_some() {
             self.parts.metrics.dry_run_ended(end);
@@ -118,11 +132,17 @@ impl Judge {
         for number in self.history.trim(settings.most(), settings.keep, now) {
             self.unsaved.episodes.insert(number, None);
         }
+        for number in self.journal.trim(now) {
+            self.unsaved.changes.insert(number, None);
+        }
     }
 
     fn keep_breaker(&mut self) {
         if *self.parts.breaker.borrow() != *self.fuse.breaker() {
             self.parts.breaker.send_replace(self.fuse.breaker().clone());
+            let changes = self.journal.since(Timestamp::MIN);
+            self.unsaved.changes.extend(changes.map(|(number, c)| (number, Some(c.clone()))));
+            self.sources_saved.0 = false;
             let kept = self.unsaved.set_state(BREAKER, self.fuse.breaker());
             self.note_save(kept);
         }
@@ -169,7 +189,7 @@ impl Judge {
         self.keep_caps();
     }
 
-    fn note_save(&mut self, saved: Result<(), LedgerError>) {
+    pub(super) fn note_save(&mut self, saved: Result<(), LedgerError>) {
         if let Err(error) = saved {
             self.save_failed = true;
             self.parts.metrics.ledger_error();
@@ -195,6 +215,8 @@ impl Judge {
         let steps = self.fuse.retain(&keep);
         self.absorb(steps).await;
         self.told_annotations.retain(|uid, _| keep(uid));
+        // Also of images that came in the end, whose tallies are gone already.
+        self.parts.pulls.retain(&keep);
         let gone: Vec<_> = self
             .verdicts
             .extract_if(.., |uid, _| !keep(uid) && !self.under_way.contains(uid))

@@ -4,8 +4,12 @@ mod answer;
 mod clock;
 mod count;
 mod early;
+mod failing;
 mod holdup;
+mod note;
+mod origins;
 mod pods;
+mod release;
 mod tell;
 mod verdicts;
 
@@ -19,7 +23,7 @@ use std::{
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{broadcast, mpsc, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -28,19 +32,22 @@ use self::early::Early;
 use super::{listen::Ended, metrics::Metrics};
 use crate::{
     act::{self, Actor, Outcome, VerdictRecord},
-    attempts::{Call, PullKey},
+    attempts::{Call, PullKey, Tally},
+    classify::Class,
     clock::{Clock, Reading},
     events::Events,
     fuse::{Fuse, Held, Step},
     history::History,
+    journal::{Change, Journal, Kind},
     ledger::{Batch, Kept, Ledger},
-    local::Question,
+    local::{Numbered, Question},
     pods::{PodEvent, PodFacts, PodUid, Pods},
     policy::breaker::Breaker,
     pulls::Pulls,
     runtime::Runtime,
     serve::Health,
     settings::Settings,
+    sources::Sources,
 };
 
 /// The loop turns at least this often, so that a stuck one can be told from an idle one.
@@ -49,9 +56,14 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// jitter), so one that has been quiet for longer works.
 const QUIET: Duration = Duration::from_secs(90);
 
+/// They change with every pull, and nothing depends on them.
+const KEEP_SOURCES_EVERY: Duration = Duration::from_secs(60);
+
 /// Names under which the ledger keeps what the fuse remembers beside the tallies.
 const BREAKER: &str = "breaker";
 const CAPS: &str = "caps";
+/// And what is only told to whoever asks.
+const SOURCES: &str = "sources";
 /// How the clock stood by which all of it is dated.
 const CLOCK: &str = "clock";
 
@@ -71,6 +83,8 @@ pub(super) struct Parts {
     pub(super) health: Health,
     pub(super) metrics: Metrics,
     pub(super) act_metrics: act::Metrics,
+    /// Whoever watches hears of every change.
+    pub(super) watchers: broadcast::Sender<Numbered>,
 }
 
 /// What the judge hears beside the watch of pods.
@@ -86,6 +100,12 @@ pub(super) struct Judge {
     settings: Arc<Settings>,
     fuse: Fuse,
     history: History,
+    journal: Journal,
+    sources: Sources,
+    /// Whether the ledger has the sources as they are, and when it got them.
+    sources_saved: (bool, Instant),
+    /// The cause that people were last told of.
+    told_causes: BTreeMap<PullKey, Class>,
     verdicts: BTreeMap<PodUid, VerdictRecord>,
     /// Verdicts that an actor carries out now.
     under_way: HashSet<PodUid>,
@@ -110,6 +130,8 @@ pub(super) struct Judge {
     early: Early,
     /// The pull that people were last told holds up the node, by pod and start.
     told_of: Option<(PodUid, u64)>,
+    /// A sentence about the pull that holds up the node now.
+    holdup: Option<String>,
     tasks: JoinSet<Done>,
 }
 
@@ -128,7 +150,13 @@ impl Judge {
         parts.breaker.send_replace(breaker.clone());
         let settings = Arc::clone(&parts.settings.borrow_and_update());
         let moved = reading.and_then(|reading| parts.clock.moved_since(&reading));
+        let told = |(key, tally): (&PullKey, &Tally)| (key.clone(), tally.cause().class);
         let mut judge = Self {
+            journal: Journal::new(std::mem::take(&mut kept.changes)),
+            sources: kept.state(SOURCES),
+            sources_saved: (true, Instant::now()),
+            told_causes: kept.tallies.iter().map(told).collect(),
+            holdup: None,
             parts,
             settings,
             fuse: Fuse::new(kept.tallies, breaker, caps),
@@ -150,6 +178,10 @@ impl Judge {
         if let Some(by) = moved {
             judge.clock_was_set(by);
         }
+        let now = judge.now();
+        judge.sources.begin(now);
+        let text = format!("pullfuse {} starts", env!("CARGO_PKG_VERSION"));
+        judge.note(Change::of_node(now, Kind::Started, &text));
         judge
     }
 
@@ -171,7 +203,7 @@ impl Judge {
             tokio::select! {
                 Some(event) = events.next() => self.on_event(event).await,
                 Some(ended) = inputs.calls.recv() => self.on_ended(ended).await,
-                Some(question) = inputs.questions.recv() => self.answer(question),
+                Some(question) = inputs.questions.recv() => self.answer(question).await,
                 Ok(()) = settings.changed() => {
                     let new = Arc::clone(&settings.borrow_and_update());
                     self.on_settings(new).await;
@@ -190,6 +222,7 @@ impl Judge {
             self.judge_all_if_due().await;
             self.count_what_waits();
         }
+        self.keep_sources(Duration::ZERO);
         self.save().await;
     }
 
@@ -204,6 +237,7 @@ impl Judge {
     /// A call on the CRI socket ended.
     async fn on_ended(&mut self, (exchange, heard): Ended) {
         let Some(call) = Call::of(exchange, self.parts.clock.at(heard)) else { return };
+        self.note_success(&call);
         let Some(pod) = self.parts.pods.get(&call.key.pod_uid) else {
             return self.early.keep(call);
         };
@@ -236,6 +270,7 @@ impl Judge {
         self.judge_in_order(due).await;
         self.look_for_holdup();
         self.trim_history(now);
+        self.keep_sources(KEEP_SOURCES_EVERY);
         self.save().await;
     }
 
@@ -247,6 +282,8 @@ impl Judge {
         self.absorb(steps).await;
         self.reported.clear();
         self.judge_all = true;
+        let text = "a new configuration is in effect";
+        self.note(Change::of_node(self.now(), Kind::Config, text));
     }
 
     async fn judge_all_if_due(&mut self) {

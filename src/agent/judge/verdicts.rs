@@ -9,6 +9,7 @@ use crate::{
     act::{Outcome, VerdictRecord, VerdictStage},
     faultpoint::{Point, reached},
     fuse::{Judgement, Opinion},
+    journal::{Change, Kind},
     pods::{PodFacts, PodUid},
     policy::Because,
 };
@@ -62,8 +63,15 @@ impl Judge {
                 Judgement::Fail => return self.begin(pod, opinion, now).await,
                 Judgement::Wait(until) => drop(self.waiting.insert(key, until)),
                 Judgement::Held(held) => {
-                    if held_before.get(&key) != Some(&held) {
+                    let before = held_before.get(&key);
+                    if before != Some(&held) {
                         tracing::info!(pod = pod.full_name(), image = key.image, "{held}");
+                    }
+                    if before.is_none_or(|before| before.by != held.by)
+                        && let Some(tally) = self.fuse.attempts().get(&key)
+                    {
+                        let text = held.to_string();
+                        self.note(Change::of_image(now, Kind::Held, &key, tally, &text));
                     }
                     self.waiting.insert(key.clone(), held.until);
                     self.held.insert(key, held);
@@ -91,6 +99,14 @@ impl Judge {
         }
         let method = self.settings.config.act.method;
         let mut record = VerdictRecord::new(key, tally, cause, now, method);
+        record.released = self.fuse.released(&pod.uid).filter(|_| enforce);
+        let kind = if enforce { Kind::Verdict } else { Kind::DryRun };
+        let text = match (enforce, record.released) {
+            (false, _) => "a dry run would end the pod".into(),
+            (true, None) => "the pod is to be ended".into(),
+            (true, Some(by)) => format!("the pod is to be ended, released by user {}", by.uid),
+        };
+        self.note(Change::of_image(now, kind, &record.key, &record.tally, &text));
         if enforce {
             self.fuse.ended(&pod.namespace, &self.settings, now);
             self.keep_caps();
@@ -118,7 +134,7 @@ impl Judge {
         }
     }
 
-    fn carry_out(&mut self, record: VerdictRecord) {
+    pub(super) fn carry_out(&mut self, record: VerdictRecord) {
         let uid = record.key.pod_uid.clone();
         self.under_way.insert(uid.clone());
         let actor = Arc::clone(&self.parts.actor);
@@ -134,9 +150,17 @@ impl Judge {
             }
             Done::Verdict(uid, outcome) => {
                 self.under_way.remove(&uid);
+                self.note_outcome(&uid, outcome);
+                // A pod that went away while its verdict was carried out is not told of again.
+                let there = self.parts.pods.get(&uid).is_some();
                 let stage = match outcome {
-                    Outcome::Held => VerdictStage::Held,
-                    Outcome::GivenUp => VerdictStage::GivenUp,
+                    Outcome::Held if there => VerdictStage::Held,
+                    Outcome::GivenUp if there => VerdictStage::GivenUp,
+                    Outcome::Held | Outcome::GivenUp => {
+                        self.verdicts.remove(&uid);
+                        self.unsaved.verdicts.insert(uid, None);
+                        return self.save().await;
+                    }
                     Outcome::Gone | Outcome::Withdrawn(_) | Outcome::ImageArrived => {
                         let record = self.verdicts.remove(&uid);
                         if let (
@@ -155,6 +179,21 @@ impl Judge {
                 self.save().await;
             }
         }
+    }
+
+    fn note_outcome(&mut self, uid: &PodUid, outcome: Outcome) {
+        let (kind, text) = match outcome {
+            Outcome::Held => (Kind::Ended, "the pod was ended".to_owned()),
+            Outcome::Gone => (Kind::Withdrawn, "the pod is gone".into()),
+            Outcome::Withdrawn(because) => (Kind::Withdrawn, because.sentence().into()),
+            Outcome::ImageArrived => (Kind::Withdrawn, "the image has arrived".into()),
+            Outcome::GivenUp => {
+                (Kind::GivenUp, "the API server or the kubelet would not have it".into())
+            }
+        };
+        let Some(record) = self.verdicts.get(uid) else { return };
+        let change = Change::of_image(self.now(), kind, &record.key, &record.tally, &text);
+        self.note(change);
     }
 
     fn set_stage(&mut self, uid: &PodUid, stage: VerdictStage) {

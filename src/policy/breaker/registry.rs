@@ -177,6 +177,21 @@ impl Registry {
         }
     }
 
+    /// Ends what holds its verdicts, if anything does. What failed so far is no sign any more, so
+    /// only other images can open it again.
+    pub(super) fn release(
+        &mut self,
+        settings: &config::Breaker,
+        uid: u32,
+        now: Timestamp,
+    ) -> Option<Change> {
+        if self.state == State::Closed && self.back_since.is_none() {
+            return None;
+        }
+        self.back_since = None;
+        self.turn(State::Closed, Why::ByHand { uid }, settings, now)
+    }
+
     fn turn(
         &mut self,
         to: State,
