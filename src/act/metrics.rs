@@ -46,7 +46,7 @@ impl Metrics {
             Some(ApiError::Gone) => "gone",
             Some(ApiError::Forbidden(_)) => "forbidden",
             Some(ApiError::Rejected(_)) => "rejected",
-            Some(ApiError::Unavailable(_)) => "unavailable",
+            Some(ApiError::Unavailable(_) | ApiError::Unreachable(_)) => "unavailable",
         };
         let labels = vec![("method", method.as_str()), ("result", result)];
         self.writes.get_or_create(&labels).inc();

@@ -6,8 +6,8 @@ use crate::{
     fixtures::{hostile, is_fit},
     local::v1::{
         Breaker, Change, FailingImage, GetPodResponse, Image, ListChangesResponse,
-        ListImagesResponse, ListPodsResponse, ListRegistriesResponse, LogLevel, Part, Pull, Registry,
-        StatusResponse, WatchResponse, watch_response, what_if_response,
+        ListImagesResponse, ListPodsResponse, ListRegistriesResponse, LogLevel, Part, Pull,
+        Registry, StatusResponse, WatchResponse, watch_response, what_if_response,
     },
     text::Harmless,
 };

@@ -63,7 +63,9 @@ impl Pattern {
         });
         compiled.map_err(|error| {
             let kind = plain(&error.kind().to_string(), LONGEST);
-            format!("`{text}` is no pattern: {kind}; use for example \"ci-*\" or \"{{dev,test}}-?\"")
+            format!(
+                "`{text}` is no pattern: {kind}; use for example \"ci-*\" or \"{{dev,test}}-?\""
+            )
         })
     }
 }
