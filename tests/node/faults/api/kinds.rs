@@ -35,10 +35,7 @@ const fn spec(name: &'static str, text: &'static str, what: What) -> Spec {
 
 pub(super) const ALL: &[Spec] = &[
     spec("slow", "3 s for each request", What::Slow),
-    Spec {
-        says: &["pods: degraded", "verdicts: degraded", "429"],
-        ..spec("busy", "429", What::Answers(429))
-    },
+    Spec { says: &["pods: degraded", "429"], ..spec("busy", "429", What::Answers(429)) },
     Spec {
         due: 30,
         says: &["pods: degraded", "500"],

@@ -184,9 +184,12 @@ impl Trouble {
     }
 
     async fn until_counted(&self, pod: &str, attempt: u32) -> anyhow::Result<()> {
-        let words = ["attempt failed", &format!("\"pod\":\"{pod}\"")];
-        let attempts = format!("\"attempts\":{attempt}");
-        self.node.until_logged(&self.agent, &[words[0], words[1], &attempts]).await
+        // It hears the pods of all faults.
+        let namespace = format!("\"namespace\":\"{}\"", self.namespace);
+        let pod = format!("\"pod\":\"{pod}\"");
+        let attempts = format!("\"attempts\":{attempt},");
+        let words = ["attempt failed", &namespace, &pod, &attempts];
+        self.node.until_logged(&self.agent, &words).await
     }
 
     async fn told(&self, pod: &str) -> anyhow::Result<usize> {
