@@ -22,6 +22,7 @@ use crate::{
     cli::{Ask, Check, Cli, Command, Explain, Format, Output, Record, Replay, Run, exit},
     config,
     explain::{self, ExplainError, Understood},
+    guarded,
     local::ClientError,
     logging, record,
     replay::{self, ReplayError},
@@ -124,6 +125,7 @@ fn replay(args: &Replay) -> Result<(), Failure> {
 async fn run_agent(args: Run) -> Result<(), Failure> {
     let config = config::load(&args.config).map_err(|error| (exit::NO, error.into()))?;
     let log = logging::start(&config.log);
+    guarded::abort_on_panic();
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone()).map_err(|error| (exit::UNAVAILABLE, error.into()))?;
     let options = Options { config, path: args.config, node: args.node_name, log };

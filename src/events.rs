@@ -5,7 +5,8 @@
 
 mod told;
 
-use backon::{ExponentialBuilder, Retryable};
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1},
@@ -15,7 +16,7 @@ use kube::{Api, Client, api::PostParams};
 
 use self::told::Told;
 use crate::{
-    api::{ApiError, limited},
+    api::{ApiError, Turns, limited},
     pods::{LONGEST_NAME, PodUid},
     text,
 };
@@ -24,7 +25,9 @@ use crate::{
 const NOTE_LIMIT: usize = 1024;
 /// Where Events about a node are kept, as the kubelet's own are.
 const NODE_NAMESPACE: &str = "default";
-const TRIES: usize = 3;
+/// Tries for one note. While Events fail there is one try in half a minute or so for all notes
+/// together.
+const TRIES: usize = 5;
 
 /// What an Event is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,18 +62,19 @@ pub struct Note {
     pub key: String,
 }
 
-/// Writes Events; clones share one connection.
+/// Writes Events; clones share one connection and its turns.
 #[derive(Clone)]
 pub struct Events {
     client: Client,
     node: String,
     told: Told,
+    turns: Arc<Turns>,
 }
 
 impl Events {
     /// Events of the agent of this node.
     pub fn new(client: Client, node: String) -> Self {
-        Self { client, node, told: Told::default() }
+        Self { client, node, told: Told::default(), turns: Arc::default() }
     }
 
     /// Tells once: the Event's name is made from the subject and the note's key. An Event that
@@ -84,14 +88,18 @@ impl Events {
             );
             return;
         }
-        let tries = ExponentialBuilder::default().with_max_times(TRIES).with_jitter();
-        let told = (|| self.create(note))
-            .retry(tries)
-            .when(|error| matches!(error, ApiError::Unavailable(_)))
-            .await;
-        if let Err(error) = told {
-            tracing::warn!(reason = note.reason, text = note.text, %error,
-                "an Event could not be written");
+        for tries_left in (0..TRIES).rev() {
+            let turn = self.turns.take().await;
+            match self.create(note).await {
+                Ok(()) => return turn.worked(),
+                Err(error) if tries_left > 0 && error.passes() => turn.failed(),
+                Err(error) => {
+                    turn.failed();
+                    tracing::warn!(reason = note.reason, text = note.text, %error,
+                        "an Event could not be written");
+                    return;
+                }
+            }
         }
     }
 

@@ -9,13 +9,16 @@ pub mod capture;
 pub mod check;
 pub mod classify;
 pub mod cli;
+pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod events;
 pub mod explain;
+mod faultpoint;
 #[cfg(test)]
 mod fixtures;
 pub mod fuse;
+pub mod guarded;
 pub mod history;
 pub mod journal;
 pub mod ledger;

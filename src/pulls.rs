@@ -71,7 +71,7 @@ struct State {
     in_flight: BTreeMap<PullKey, Pull>,
     /// When an outcome was last seen; a pull from before that is over, even if its connection
     /// broke without a word.
-    ended: BTreeMap<PullKey, Timestamp>,
+    ended: BTreeMap<PullKey, Instant>,
     /// When the newest request was seen, by the capture's clock.
     newest_us: u64,
 }
@@ -79,7 +79,7 @@ struct State {
 impl State {
     fn go_on(&self) -> impl Iterator<Item = &Pull> {
         let over =
-            |pull: &Pull| self.ended.get(&pull.key).is_some_and(|ended| *ended >= pull.since);
+            |pull: &Pull| self.ended.get(&pull.key).is_some_and(|ended| *ended >= pull.began);
         self.in_flight.values().filter(move |pull| !over(pull))
     }
 }
@@ -107,7 +107,7 @@ impl Pulls {
     }
 
     /// Notes that an outcome was seen.
-    pub fn ended(&self, key: &PullKey, at: Timestamp) {
+    pub fn ended(&self, key: &PullKey, at: Instant) {
         self.lock().ended.insert(key.clone(), at);
     }
 
@@ -180,11 +180,11 @@ mod tests {
     fn a_pull_goes_on_until_an_outcome_is_seen() {
         let pulls = Pulls::default();
         let going_on = pull("img", 50_000_000);
-        pulls.ended(&key(), going_on.since - seconds(1));
+        pulls.ended(&key(), going_on.began - Duration::from_secs(1));
         pulls.set([going_on.clone()]);
         assert_eq!(pulls.of_pod("uid-1"), Some(going_on.clone()));
         assert_eq!(pulls.of_pod("uid-2"), None);
-        pulls.ended(&key(), going_on.since + seconds(1));
+        pulls.ended(&key(), going_on.began + Duration::from_secs(1));
         assert_eq!(pulls.of_pod("uid-1"), None, "its connection broke without a word");
         pulls.set([]);
         assert_eq!(pulls.of_pod("uid-1"), None);
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_a_pod_that_is_gone() {
         let pulls = Pulls::default();
-        pulls.ended(&key(), Timestamp::now());
+        pulls.ended(&key(), Instant::now());
         pulls.retain(|uid| uid == "uid-1");
         assert_eq!(pulls.outcomes(), 1);
         pulls.retain(|uid| uid != "uid-1");

@@ -1,10 +1,11 @@
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
     attempts::{PullKey, Tally},
     classify::Cause,
+    clock::moved,
     config::Method,
     fuse::Released,
     text::{self, plain},
@@ -84,6 +85,12 @@ impl VerdictRecord {
         let stage = VerdictStage::Decided;
         let cause = Some(cause);
         Self { key, tally, cause, decided_at, stage, method, writes: 0, released: None }
+    }
+
+    /// Moves every time, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.tally.shift(by);
+        self.decided_at = moved(self.decided_at, by);
     }
 
     /// What the pod's owner reads: image, attempts, time, cause, advice and last error.

@@ -7,16 +7,14 @@ use super::AgentError;
 
 /// Configures a client; it does not connect yet.
 pub(super) async fn client() -> Result<Client, AgentError> {
-    let mut config = kube::Config::infer().await.map_err(|error| refused(&error))?;
-    // Retries are decided where it is known what a failure means.
-    config.default_retry = false;
+    let config = kube::Config::infer().await.map_err(|error| refused(&error))?;
     // With a token that is no header the client would panic.
     let token = config.auth_info.token.as_ref();
     if token.is_some_and(|token| !is_token(token.expose_secret())) {
         let why = "the kubeconfig's token has a character that no token has, such as a line break";
         return Err(AgentError::NoApiServer(why.into()));
     }
-    Client::try_from(config).map_err(|error| refused(&error))
+    crate::api::connect(config).map_err(|error| refused(&error))
 }
 
 fn is_token(text: &str) -> bool {

@@ -1,22 +1,26 @@
 //! The CRI socket as a source of attempts: what the capture hears is decoded here and handed to the
 //! judge as calls.
 
-use std::{convert::Infallible, io, path::PathBuf, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::metrics::Metrics;
 use crate::{
-    attempts::{Call, PullKey},
+    attempts::PullKey,
     capture::{self, Capture, CaptureError, Heard},
     config,
     pods::LONGEST_NAME,
     pulls::{Pull, Pulls},
     serve::{Condition, Health},
     text::{self, plain},
-    wire::{self, Decoder},
+    wire::{self, Decoder, Exchange},
 };
 
 /// Calls on their way to the judge. A node's kubelet has a few pulls at a time; a judge that is
@@ -37,14 +41,17 @@ pub(super) struct Listener {
     pub(super) metrics: Metrics,
 }
 
+/// A call that ended, and when that was heard.
+pub(super) type Ended = (Exchange, Instant);
+
 /// Both ends of the queue of calls.
-pub(super) fn queue() -> (mpsc::Sender<Call>, mpsc::Receiver<Call>) {
+pub(super) fn queue() -> (mpsc::Sender<Ended>, mpsc::Receiver<Ended>) {
     mpsc::channel(QUEUE)
 }
 
 impl Listener {
     /// Listens for ever. What cannot be heard is said in health; attempts then come from pod status.
-    pub(super) async fn run(self, calls: mpsc::Sender<Call>) -> Infallible {
+    pub(super) async fn run(self, calls: mpsc::Sender<Ended>) -> Infallible {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(FIRST_PAUSE)
             .with_max_delay(LONGEST_PAUSE)
@@ -93,7 +100,7 @@ impl Listener {
     }
 
     /// Listens until that is no longer possible.
-    async fn listen(&self, mut capture: Capture, calls: &mpsc::Sender<Call>) -> io::Error {
+    async fn listen(&self, mut capture: Capture, calls: &mpsc::Sender<Ended>) -> io::Error {
         let mut decoder = Decoder::new();
         loop {
             let (connection, t_us, exchanges) = match capture.next().await {
@@ -108,9 +115,8 @@ impl Listener {
             for exchange in exchanges {
                 self.metrics.exchange(&exchange);
                 self.pulls.asked(exchange.start_us);
-                let Some(call) = Call::of(exchange, Timestamp::now()) else { continue };
                 // The judge and this end together.
-                let _ = calls.send(call).await;
+                let _ = calls.send((exchange, Instant::now())).await;
             }
             if decoder.rules_out_pulls(connection) {
                 capture.mute(connection);

@@ -28,6 +28,7 @@ use self::{judge::Judge, listen::Listener, reload::Reload};
 use crate::{
     act::{self, Actor},
     classify::Disposition,
+    clock::Clock,
     config::Config,
     events::Events,
     ledger::{Kept, Ledger, LedgerError},
@@ -101,7 +102,7 @@ impl Agent {
     /// When one of them is not to be had, or no API server is configured.
     pub async fn build(options: Options) -> Result<Self, AgentError> {
         let client = client::client().await?;
-        let (ledger, kept) = Ledger::open(&options.config.ledger.dir, Timestamp::now())?;
+        let (ledger, kept) = Ledger::open(&options.config.ledger.dir)?;
         let server = Server::bind(options.config.serve.address).await?;
         Ok(Self { options, client, server, ledger: Arc::new(ledger), kept })
     }
@@ -116,7 +117,7 @@ impl Agent {
         let mut registry = Registry::with_prefix(PREFIX);
         let health = Health::new(
             &mut registry,
-            &["api", "capture", "config", "ledger", "node", "pods", "pulls", "runtime"],
+            &["api", "capture", "config", "ledger", "node", "pods", "pulls", "runtime", "verdicts"],
         );
         let metrics = metrics::Metrics::new(&mut registry, &config.metrics);
         let reload = Reload {
@@ -135,7 +136,7 @@ impl Agent {
         let (in_effect, settings) = watch::channel(Arc::new(Settings::new(config.clone())));
         let (breaker, outages) = watch::channel(Breaker::default());
         let runtime = Runtime::new(config.runtime.endpoint.clone());
-        let (pods, pulls) = (Pods::default(), Pulls::default());
+        let (pods, pulls, clock) = (Pods::default(), Pulls::default(), Clock::new());
         registry.register_collector(Box::new(pulls.clone()));
         let events = Events::new(client.clone(), node.clone());
         let (heard, calls) = listen::queue();
@@ -156,6 +157,8 @@ impl Agent {
             runtime: runtime.clone(),
             pods: pods.clone(),
             pulls: pulls.clone(),
+            health: health.clone(),
+            clock: clock.clone(),
             metrics: act_metrics,
         }));
         let (asked, questions) = mpsc::channel(QUESTIONS);
@@ -184,6 +187,7 @@ impl Agent {
                 actor,
                 runtime: runtime.clone(),
                 pulls,
+                clock,
                 events,
                 health: health.clone(),
                 metrics,
@@ -252,6 +256,9 @@ fn ledger_condition(kept: &Kept) -> Condition {
             "the old ledger was damaged and is now {}: counts began anew",
             path.display()
         )),
+        (None, _) if kept.mended => Condition::Degraded(
+            "the ledger was damaged and is mended: the newest counts may be missing".into(),
+        ),
         (None, 0) => Condition::Good("open".into()),
         (None, n) => Condition::Degraded(format!("{n} unreadable records were skipped")),
     }

@@ -2,6 +2,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Attempts, Causes, Change, PullKey, Source, Stage, Tally};
 use crate::{
+    clock::moved,
     pods::{MESSAGE_LIMIT, Trouble},
     text::plain,
 };
@@ -29,6 +30,14 @@ pub struct Call {
     pub ended: Timestamp,
     /// The error, unless it succeeded; its text is empty where the wire did not tell it.
     pub error: Option<String>,
+}
+
+impl Call {
+    /// Moves its times, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.started = moved(self.started, by);
+        self.ended = moved(self.ended, by);
+    }
 }
 
 impl Attempts {

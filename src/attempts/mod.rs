@@ -18,6 +18,7 @@ pub use self::{
 };
 use crate::{
     classify::Class,
+    clock::moved,
     pods::{ImageState, PodFacts, PodUid, Trouble},
 };
 
@@ -138,6 +139,16 @@ impl Tally {
         self.last_call?.checked_add(ONE_ATTEMPT).ok()
     }
 
+    /// Moves every time in it, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.first_attempt = moved(self.first_attempt, by);
+        self.last_attempt = moved(self.last_attempt, by);
+        self.last_call = self.last_call.map(|at| moved(at, by));
+        for attempt in &mut self.seen {
+            attempt.at = moved(attempt.at, by);
+        }
+    }
+
     /// From the first to the last attempt, in whole seconds.
     pub fn span(&self) -> SignedDuration {
         let span = self.last_attempt.duration_since(self.first_attempt);
@@ -193,6 +204,11 @@ impl Attempts {
     pub fn of_pod<'a>(&'a self, uid: &'a PodUid) -> impl Iterator<Item = (&'a PullKey, &'a Tally)> {
         let first = PullKey { pod_uid: uid.clone(), image: String::new() };
         self.tallies.range(first..).take_while(move |(key, _)| key.pod_uid == *uid)
+    }
+
+    /// Moves every time, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.tallies.values_mut().for_each(|tally| tally.shift(by));
     }
 
     /// Notes whether the runtime had the image when its first attempt failed.

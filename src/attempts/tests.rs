@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::fixtures::{failed, key, pod, start, trouble};
+use crate::fixtures::{failed, key, pod, start, tally, trouble};
 
 fn backing_off() -> ImageState {
     ImageState::BackingOff(trouble("Back-off pulling image"))

@@ -9,7 +9,7 @@ mod held;
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::held::{By, Held, Released};
 use crate::{
@@ -141,6 +141,13 @@ impl Fuse {
         self.causes.clear();
         let all: Vec<PullKey> = self.attempts.iter().map(|(key, _)| key.clone()).collect();
         self.take_in(all.into_iter().map(Change::Moved).collect(), settings, now)
+    }
+
+    /// Moves every time, because the clock was set: no time has passed by that.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.attempts.shift(by);
+        self.breaker.shift(by);
+        self.caps.shift(by);
     }
 
     /// Takes in that time passes.

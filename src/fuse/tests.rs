@@ -45,6 +45,26 @@ fn judgement(fuse: &mut Fuse, pod: &PodFacts, settings: &Settings, at: i64) -> J
     opinion.judgement.clone()
 }
 
+/// An hour without an agent: the kubelet has tried a dozen times meanwhile.
+#[test]
+fn what_nobody_saw_is_not_guessed() {
+    let settings = settings("[limits]\nmax_attempts = 3\nmin_elapsed = \"0s\"");
+    let kept = [(key(), crate::fixtures::tally(2))].into();
+    let mut fuse = Fuse::new(kept, Breaker::default(), Caps::default());
+    let attempts = |fuse: &Fuse| fuse.attempts().get(&key()).map(|tally| tally.attempts);
+    let shown = |state| pod(Some(state));
+    let backing_off = ImageState::BackingOff(crate::fixtures::trouble("Back-off"));
+    for (at, state, counted) in [
+        // As it was left: perhaps the same attempt.
+        (3600, crate::fixtures::failed(), 2),
+        (3610, backing_off, 2),
+        (3900, crate::fixtures::failed(), 3),
+    ] {
+        fuse.observe(&shown(state), &settings, after(at));
+        assert_eq!(attempts(&fuse), Some(counted), "at {at}");
+    }
+}
+
 #[test]
 fn a_missing_image_ends_its_pod_and_a_busy_registry_does_not() {
     let settings = settings("[limits]\nmax_attempts = 2\nmin_elapsed = \"10s\"");

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     attempts::{PullKey, Tally},
     classify::Class,
+    clock::moved,
     pods::PodFacts,
     text::plain,
 };
@@ -158,6 +159,11 @@ impl Journal {
             self.kept.insert(number, change);
         }
         (number, kept)
+    }
+
+    /// Moves every time, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.kept.values_mut().for_each(|change| change.at = moved(change.at, by));
     }
 
     /// The number of the next change.

@@ -4,13 +4,16 @@
 use std::io::Read as _;
 
 use flate2::read::GzDecoder;
-use redb::WriteTransaction;
+use redb::{ReadableTable, WriteTransaction};
 
 use super::*;
 use crate::{
     act::VerdictStage,
     classify::Class,
-    ledger::upgrade::{self, copy_of},
+    ledger::{
+        open,
+        upgrade::{self, STEPS, copy_of},
+    },
 };
 
 /// A tally as the very first agent wrote it: every field that came later is missing.
@@ -127,10 +130,10 @@ fn an_older_layout_is_brought_up_step_by_step_once_and_a_copy_is_left() {
     frozen(&path, 1);
     let steps: &[upgrade::Step] = &[one_more, one_more];
     for _ in 0..2 {
-        let Ok((_, kept)) = Ledger::read(&path, steps) else { panic!("not read") };
+        let Ok((_, kept)) = open::open(&path, steps) else { panic!("not read") };
         assert_eq!(kept.tallies[&key(1)].attempts, 5, "each step once");
     }
-    let Ok((_, kept)) = Ledger::read(&copy_of(&path, 1), STEPS) else { panic!("no copy") };
+    let Ok((_, kept)) = open::open(&copy_of(&path, 1), STEPS) else { panic!("no copy") };
     is_whole(&kept);
 }
 
@@ -139,7 +142,7 @@ fn a_step_that_fails_leaves_the_ledger_as_it_was() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join(FILE);
     frozen(&path, 1);
-    assert!(Ledger::read(&path, &[one_more, refuses]).is_err());
+    assert!(open::open(&path, &[one_more, refuses]).is_err());
     is_whole(&open(&dir).1);
 }
 
@@ -148,15 +151,15 @@ fn a_newer_layout_is_refused_with_what_to_do_and_left_as_it_is() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join(FILE);
     frozen(&path, 1);
-    assert!(Ledger::read(&path, &[one_more]).is_ok());
-    let error = Ledger::open(dir.path(), now()).unwrap_err();
+    assert!(open::open(&path, &[one_more]).is_ok());
+    let error = Ledger::open(dir.path()).unwrap_err();
     assert!(matches!(error, LedgerError::Newer { found: 2, .. }), "{error}");
     let copy = copy_of(&path, 1);
     let own = env!("CARGO_PKG_VERSION");
     for words in [path.to_str().unwrap(), own, "newer one again", copy.to_str().unwrap()] {
         assert!(error.to_string().contains(words), "lacks {words}: {error}");
     }
-    let Ok((_, kept)) = Ledger::read(&path, &[one_more]) else { panic!("not read") };
+    let Ok((_, kept)) = open::open(&path, &[one_more]) else { panic!("not read") };
     assert_eq!(kept.tallies[&key(1)].attempts, 4, "it was touched");
 
     // What it advises works.

@@ -66,6 +66,8 @@ pub enum Because {
     RestartPolicyAlways,
     /// Fewer attempts than the limit.
     BelowLimit,
+    /// Its count is reached, its time is not.
+    TooEarly,
     /// The last attempt's cause is expected to pass.
     Transient,
     /// The last attempt failed of a fault of the node.
@@ -102,6 +104,7 @@ impl Because {
                 "its restartPolicy is Always, so its owner would only replace it"
             }
             Self::BelowLimit => "it has not failed often enough yet",
+            Self::TooEarly => "it has not failed for long enough yet",
             Self::Transient => "such a cause is expected to pass",
             Self::NodeFault => "the node is at fault, not the pod",
             Self::NeverLimit => "the limit for this cause is never",

@@ -130,7 +130,7 @@ impl Node {
     fn new() -> Self {
         let settings = Settings::new(crate::config::parse(CONFIG).unwrap());
         let folder = tempfile::tempdir().unwrap();
-        let (ledger, _) = Ledger::open(folder.path(), start()).unwrap();
+        let (ledger, _) = Ledger::open(folder.path()).unwrap();
         let mut node = Self {
             simulation: Simulation::new(settings, start()),
             slots: Vec::new(),

@@ -15,6 +15,7 @@ pub use self::registry::{Numbers, RegistrySource};
 use crate::{
     attempts::Judged,
     classify::Class,
+    clock::moved,
     policy::breaker::{host, registry_of, speaks_of_a_registry},
 };
 
@@ -67,6 +68,17 @@ impl Sources {
     /// Begins to remember, unless it has before.
     pub fn begin(&mut self, now: Timestamp) {
         self.since.get_or_insert(now);
+    }
+
+    /// Moves every time, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        shift(&mut self.since, by);
+        for image in self.images.values_mut() {
+            shift(&mut image.last_success, by);
+            shift(&mut image.last_failure, by);
+            image.seen = moved(image.seen, by);
+        }
+        self.registries.values_mut().for_each(|registry| registry.shift(by));
     }
 
     /// Since when anything is remembered.
@@ -139,6 +151,10 @@ impl Sources {
         make_room(&mut self.registries, &name, MOST_REGISTRIES, RegistrySource::seen);
         self.registries.entry(name).or_insert_with(|| RegistrySource::new(now))
     }
+}
+
+fn shift(at: &mut Option<Timestamp>, by: SignedDuration) {
+    *at = at.map(|at| moved(at, by));
 }
 
 /// Makes room for one more, unless it is known: the smallest of `age` goes.

@@ -3,9 +3,11 @@ use std::collections::{BTreeSet, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::shift;
 use crate::{
     attempts::Judged,
     classify::{Class, Disposition},
+    clock::moved,
 };
 
 /// Pulls that are remembered of a registry.
@@ -51,6 +53,13 @@ pub struct Numbers {
 }
 
 impl RegistrySource {
+    pub(super) fn shift(&mut self, by: SignedDuration) {
+        shift(&mut self.last_success, by);
+        shift(&mut self.last_failure, by);
+        self.seen = moved(self.seen, by);
+        self.pulls.iter_mut().for_each(|pull| pull.at = moved(pull.at, by));
+    }
+
     pub(super) fn new(now: Timestamp) -> Self {
         Self {
             mirror_of: BTreeSet::new(),

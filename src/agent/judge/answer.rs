@@ -37,7 +37,7 @@ impl Judge {
     }
 
     fn changes(&self, since: Option<SignedDuration>, namespace: &str) -> Remembered {
-        let now = Timestamp::now();
+        let now = self.now();
         let since = since.and_then(|since| now.checked_sub(since).ok()).unwrap_or(Timestamp::MIN);
         let changes = self.journal.since(since).filter(|(_, change)| change.concerns(namespace));
         Remembered {
@@ -81,7 +81,7 @@ impl Judge {
     }
 
     fn what_if(&self, question: WhatIf) -> v1::WhatIfResponse {
-        let now = Timestamp::now();
+        let now = self.now();
         let limits = &self.settings.config.limits;
         let disposition =
             question.class.map_or(Disposition::Permanent, |class| class.disposition());

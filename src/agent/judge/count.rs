@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{BREAKER, CAPS, Done, Judge};
+use super::{BREAKER, CAPS, CLOCK, Done, Judge};
 use crate::{
     act::VerdictStage,
     attempts::{Call, PullKey, Source, Tally},
@@ -19,7 +19,7 @@ use crate::{
 
 impl Judge {
     pub(super) async fn count_call(&mut self, call: Call) {
-        let steps = self.fuse.observe_call(call, &self.settings, Timestamp::now());
+        let steps = self.fuse.observe_call(call, &self.settings, self.now());
         self.absorb(steps).await;
     }
 
@@ -44,7 +44,7 @@ impl Judge {
                     );
                     // The call itself was noted, and tells how long it took.
                     if tally.source == Source::PodStatus {
-                        self.sources.came(&key.image, None, Timestamp::now());
+                        self.sources.came(&key.image, None, self.now());
                         self.sources_saved.0 = false;
                     }
                     self.end_episode(&key, &tally, Some(End::Recovered));
@@ -64,8 +64,10 @@ impl Judge {
         self.keep(&key);
         let Some(tally) = self.fuse.attempts().get(&key).cloned() else { return };
         self.note_attempt(&key, cause, &tally);
-        self.parts.metrics.attempt(&key, &tally, cause, Timestamp::now());
-        self.parts.pulls.ended(&key, tally.last_attempt);
+        self.parts.metrics.attempt(&key, &tally, cause, self.now());
+        if let Some(ended) = self.parts.clock.instant(tally.last_attempt) {
+            self.parts.pulls.ended(&key, ended);
+        }
         tracing::info!(
             namespace = tally.namespace,
             pod = tally.pod,
@@ -96,7 +98,7 @@ impl Judge {
         self.held.remove(key);
         self.reported.remove(key);
         self.told_causes.remove(key);
-        let now = Timestamp::now();
+        let now = self.now();
         let verdict = self.verdicts.get(&key.pod_uid);
         let dry_run = verdict.filter(|v| v.key == *key && v.stage == VerdictStage::DryRun);
         // For whichever of its images.
@@ -141,6 +143,9 @@ impl Judge {
     fn keep_breaker(&mut self) {
         if *self.parts.breaker.borrow() != *self.fuse.breaker() {
             self.parts.breaker.send_replace(self.fuse.breaker().clone());
+            let changes = self.journal.since(Timestamp::MIN);
+            self.unsaved.changes.extend(changes.map(|(number, c)| (number, Some(c.clone()))));
+            self.sources_saved.0 = false;
             let kept = self.unsaved.set_state(BREAKER, self.fuse.breaker());
             self.note_save(kept);
         }
@@ -152,25 +157,49 @@ impl Judge {
     }
 
     pub(super) async fn save(&mut self) {
+        if self.parts.ledger.began_anew() {
+            tracing::warn!("the ledger was damaged or is gone: everything is stored anew");
+            self.keep_all();
+        }
         if self.unsaved.is_empty() {
             return;
         }
+        let read = self.unsaved.set_state(CLOCK, &self.parts.clock.reading());
+        self.note_save(read);
         let batch = self.unsaved.clone();
         let saved = Arc::clone(&self.parts.ledger).commit_off_thread(batch).await;
         if saved.is_ok() {
             self.unsaved = Batch::default();
             if std::mem::take(&mut self.save_failed) {
                 self.parts.health.set("ledger", Condition::Good("open".into()));
+                // Verdicts wait for this.
+                self.judge_all = true;
             }
         }
         self.note_save(saved);
+    }
+
+    /// Nothing of what is known is stored any more, or all of it is dated anew.
+    pub(super) fn keep_all(&mut self) {
+        let tallies = self.fuse.attempts().iter();
+        self.unsaved.tallies.extend(tallies.map(|(key, tally)| (key.clone(), Some(tally.clone()))));
+        let verdicts = self.verdicts.iter();
+        self.unsaved.verdicts.extend(verdicts.map(|(uid, v)| (uid.clone(), Some(v.clone()))));
+        let episodes = self.history.numbered();
+        self.unsaved.episodes.extend(episodes.map(|(number, e)| (number, Some(e.clone()))));
+        let kept = self.unsaved.set_state(BREAKER, self.fuse.breaker());
+        self.note_save(kept);
+        self.keep_caps();
     }
 
     pub(super) fn note_save(&mut self, saved: Result<(), LedgerError>) {
         if let Err(error) = saved {
             self.save_failed = true;
             self.parts.metrics.ledger_error();
-            let text = format!("counts are kept in memory only and stored later: {error}");
+            let text = format!(
+                "counts are kept in memory and stored later, and no verdict is carried out before \
+                 that: {error}"
+            );
             self.parts.health.set("ledger", Condition::Degraded(text));
         }
     }

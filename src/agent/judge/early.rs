@@ -3,11 +3,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::SignedDuration;
+
 use crate::{attempts::Call, pods::PodUid};
 
-/// The watch of pods may lag behind the kubelet's, for as long as it takes to connect again.
-const KEPT_FOR: Duration = Duration::from_secs(120);
-/// More than a node's pods times its attempts in that time.
+/// The watch of pods may lag behind the kubelet's: for as long as it takes to connect again, or until
+/// somebody gives back a right that was taken away.
+const KEPT_FOR: Duration = Duration::from_hours(1);
+/// More than the attempts of 110 pods in their first quarter of an hour.
 const MOST: usize = 1024;
 
 /// Calls for pods that the watch has not shown yet.
@@ -32,6 +35,11 @@ impl Early {
             }
         }
         self.calls.push_back((Instant::now(), call));
+    }
+
+    /// Moves every call, because the clock was set.
+    pub(super) fn shift(&mut self, by: SignedDuration) {
+        self.calls.iter_mut().for_each(|(_, call)| call.shift(by));
     }
 
     /// The calls for this pod, in their order.

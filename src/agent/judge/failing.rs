@@ -30,7 +30,7 @@ impl Judge {
     }
 
     pub(super) fn failing_of(&mut self, pod: &PodFacts) -> Vec<v1::FailingImage> {
-        let (settings, now) = (Arc::clone(&self.settings), Timestamp::now());
+        let (settings, now) = (Arc::clone(&self.settings), self.now());
         let opinions = self.fuse.judge(pod, &settings, now);
         opinions.iter().filter_map(|opinion| self.image(pod, opinion)).collect()
     }

@@ -1,8 +1,6 @@
 //! Tells when one pull holds up the node: by default a kubelet pulls one image at a time, so a pull
 //! that hangs keeps every other pod from even asking for its image.
 
-use jiff::Timestamp;
-
 use super::Judge;
 use crate::{
     events::{Note, Subject},
@@ -41,7 +39,7 @@ impl Judge {
         self.told_of = Some(this);
         let pod = (pull.namespace.clone(), pull.pod.clone(), pull.key.pod_uid.clone());
         let image = pull.key.image.clone();
-        let change = Change::of_node(Timestamp::now(), Kind::Holdup, &text);
+        let change = Change::of_node(self.now(), Kind::Holdup, &text);
         self.note(Change { pod, image, ..change });
         self.tell(note(&pull, waiting));
     }

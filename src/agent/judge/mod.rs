@@ -1,6 +1,7 @@
 //! The agent's loop: pods change, attempts are counted and stored, and verdicts begin.
 
 mod answer;
+mod clock;
 mod count;
 mod early;
 mod failing;
@@ -28,11 +29,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::early::Early;
-use super::metrics::Metrics;
+use super::{listen::Ended, metrics::Metrics};
 use crate::{
     act::{Actor, Outcome, VerdictRecord},
     attempts::{Call, PullKey, Tally},
     classify::Class,
+    clock::{Clock, Reading},
     events::Events,
     fuse::{Fuse, Held, Step},
     history::History,
@@ -62,6 +64,8 @@ const BREAKER: &str = "breaker";
 const CAPS: &str = "caps";
 /// And what is only told to whoever asks.
 const SOURCES: &str = "sources";
+/// How the clock stood by which all of it is dated.
+const CLOCK: &str = "clock";
 
 /// What the judge works with.
 pub(super) struct Parts {
@@ -74,6 +78,7 @@ pub(super) struct Parts {
     pub(super) actor: Arc<Actor>,
     pub(super) runtime: Runtime,
     pub(super) pulls: Pulls,
+    pub(super) clock: Clock,
     pub(super) events: Events,
     pub(super) health: Health,
     pub(super) metrics: Metrics,
@@ -83,7 +88,7 @@ pub(super) struct Parts {
 
 /// What the judge hears beside the watch of pods.
 pub(super) struct Inputs {
-    pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) calls: mpsc::Receiver<Ended>,
     pub(super) questions: mpsc::Receiver<Question>,
 }
 
@@ -140,11 +145,13 @@ impl Judge {
     pub(super) fn new(mut parts: Parts) -> Self {
         let mut kept = std::mem::take(&mut parts.kept);
         let (breaker, caps) = (kept.state::<Breaker>(BREAKER), kept.state(CAPS));
+        let reading: Option<Reading> = kept.state(CLOCK);
         parts.breaker.send_replace(breaker.clone());
         let settings = Arc::clone(&parts.settings.borrow_and_update());
         for (key, tally) in &kept.tallies {
             parts.metrics.fails(key, tally);
         }
+        let moved = reading.and_then(|reading| parts.clock.moved_since(&reading));
         let told = |(key, tally): (&PullKey, &Tally)| (key.clone(), tally.cause().class);
         let mut judge = Self {
             journal: Journal::new(std::mem::take(&mut kept.changes)),
@@ -170,7 +177,10 @@ impl Judge {
             told_of: None,
             tasks: JoinSet::new(),
         };
-        let now = Timestamp::now();
+        if let Some(by) = moved {
+            judge.clock_was_set(by);
+        }
+        let now = judge.now();
         judge.sources.begin(now);
         let text = format!("pullfuse {} starts", env!("CARGO_PKG_VERSION"));
         judge.note(Change::of_node(now, Kind::Started, &text));
@@ -191,10 +201,10 @@ impl Judge {
             self.parts.health.turned();
             // Also when pods change all the time.
             let rest = LONGEST_SLEEP.saturating_sub(looked.elapsed());
-            let sleep = self.until_due(Timestamp::now()).min(rest);
+            let sleep = self.until_due(self.now()).min(rest);
             tokio::select! {
                 Some(event) = events.next() => self.on_event(event).await,
-                Some(call) = inputs.calls.recv() => self.on_call(call).await,
+                Some(ended) = inputs.calls.recv() => self.on_ended(ended).await,
                 Some(question) = inputs.questions.recv() => self.answer(question).await,
                 Ok(()) = settings.changed() => {
                     let new = Arc::clone(&settings.borrow_and_update());
@@ -210,6 +220,7 @@ impl Judge {
                 }
                 () = stop.cancelled() => break,
             }
+            self.follow_clock();
             self.judge_all_if_due().await;
             self.count_what_waits();
         }
@@ -226,7 +237,8 @@ impl Judge {
     }
 
     /// A call on the CRI socket ended.
-    async fn on_call(&mut self, call: Call) {
+    async fn on_ended(&mut self, (exchange, heard): Ended) {
+        let Some(call) = Call::of(exchange, self.parts.clock.at(heard)) else { return };
         self.note_success(&call);
         let Some(pod) = self.parts.pods.get(&call.key.pod_uid) else {
             return self.early.keep(call);
@@ -247,7 +259,7 @@ impl Judge {
         if self.troubled_at.is_some_and(|at| at.elapsed() > QUIET) && self.parts.health.ready() {
             self.watch_works();
         }
-        let now = Timestamp::now();
+        let now = self.now();
         let steps = self.fuse.tick(&self.settings, now);
         let due = self.waiting.extract_if(.., |_, until| *until <= now).map(|(key, _)| key.pod_uid);
         let counted = steps.iter().filter_map(|step| match step {
@@ -268,14 +280,14 @@ impl Judge {
     /// Another configuration is in effect.
     async fn on_settings(&mut self, settings: Arc<Settings>) {
         self.settings = settings;
-        self.parts.metrics.configure(&self.settings.config.metrics, Timestamp::now());
+        self.parts.metrics.configure(&self.settings.config.metrics, self.now());
         // Its rules may see other causes.
-        let steps = self.fuse.look_again(&self.settings, Timestamp::now());
+        let steps = self.fuse.look_again(&self.settings, self.now());
         self.absorb(steps).await;
         self.reported.clear();
         self.judge_all = true;
         let text = "a new configuration is in effect";
-        self.note(Change::of_node(Timestamp::now(), Kind::Config, text));
+        self.note(Change::of_node(self.now(), Kind::Config, text));
     }
 
     async fn judge_all_if_due(&mut self) {

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
 use super::{Judge, SOURCES};
 use crate::{
     attempts::{Call, PullKey, Tally},
@@ -47,7 +45,7 @@ impl Judge {
         let Some(before) = self.told_causes.insert(key.clone(), class) else { return };
         if before != class {
             let text = format!("before {}", before.as_str());
-            self.note(Change::of_image(Timestamp::now(), Kind::Cause, key, &tally, &text));
+            self.note(Change::of_image(self.now(), Kind::Cause, key, &tally, &text));
         }
     }
 

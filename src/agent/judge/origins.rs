@@ -51,7 +51,7 @@ impl Judge {
     }
 
     pub(super) fn registries(&mut self) -> v1::ListRegistriesResponse {
-        let now = Timestamp::now();
+        let now = self.now();
         let mut registries: BTreeMap<String, v1::Registry> = BTreeMap::new();
         for (name, source) in self.sources.registries() {
             registries.insert(name.to_owned(), registry(name, source, now));

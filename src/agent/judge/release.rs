@@ -4,8 +4,6 @@
 //! its verdict was given up. Limits, protected pods and a dry run hold as before, the evidence is
 //! looked at anew before the write, and no pod that was ended is brought back.
 
-use jiff::Timestamp;
-
 use super::{Judge, tell};
 use crate::{
     act::VerdictStage,
@@ -32,7 +30,7 @@ impl Judge {
 
     async fn release_registry(&mut self, registry: &str, uid: u32) -> Result<String, NotReleased> {
         let settings = std::sync::Arc::clone(&self.settings);
-        let step = self.fuse.release_registry(registry, uid, &settings, Timestamp::now());
+        let step = self.fuse.release_registry(registry, uid, &settings, self.now());
         let Some(step) = step else {
             let troubled: Vec<_> = self.fuse.breaker().troubled().map(|(name, _)| name).collect();
             let held = match troubled[..] {
@@ -49,7 +47,7 @@ impl Judge {
     }
 
     async fn release_pod(&mut self, pod: &PodFacts, uid: u32) -> Result<String, NotReleased> {
-        let now = Timestamp::now();
+        let now = self.now();
         let released = Released { uid, at: now };
         let name = pod.full_name();
         let given_up = self.verdicts.get(&pod.uid).is_some_and(|verdict| {
@@ -88,7 +86,7 @@ impl Judge {
             return None;
         }
         let settings = std::sync::Arc::clone(&self.settings);
-        let opinions = self.fuse.judge(pod, &settings, Timestamp::now());
+        let opinions = self.fuse.judge(pod, &settings, self.now());
         opinions.into_iter().filter(|opinion| !opinion.ruling.dry_run).find_map(|opinion| {
             match opinion.judgement {
                 Judgement::Held(held) => Some(held.to_string()),

@@ -3,8 +3,6 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use jiff::Timestamp;
-
 use super::{Done, Judge};
 use crate::{
     events::{Note, Subject},
@@ -69,8 +67,7 @@ impl Judge {
         );
         tracing::info!(pod = pod.full_name(), because = because.as_str(), "reported: {text}");
         let left_alone = format!("left alone: {}", because.sentence());
-        let change =
-            Change::of_image(Timestamp::now(), Kind::Reported, &opinion.key, tally, &left_alone);
+        let change = Change::of_image(self.now(), Kind::Reported, &opinion.key, tally, &left_alone);
         self.tell(Note {
             subject: subject(pod),
             warning: true,

@@ -7,13 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Done, Judge};
 use crate::{
     act::{Outcome, VerdictRecord, VerdictStage},
+    faultpoint::{Point, reached},
     fuse::{Judgement, Opinion},
     journal::{Change, Kind},
     pods::{PodFacts, PodUid},
     policy::Because,
 };
 
-/// After a verdict was withdrawn for an outage.
+/// After a verdict was withdrawn for an outage, or because it was too early.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
 impl Judge {
@@ -36,7 +37,7 @@ impl Judge {
                 VerdictStage::DryRun | VerdictStage::GivenUp => false,
             };
             let dry_run = record.stage == VerdictStage::DryRun;
-            if take_up {
+            if take_up && !self.unsaved.verdicts.contains_key(&pod.uid) {
                 let mut record = record.clone();
                 if record.stage == VerdictStage::Held {
                     record.stage = VerdictStage::Written;
@@ -48,7 +49,7 @@ impl Judge {
                 return;
             }
         }
-        let now = Timestamp::now();
+        let now = self.now();
         let settings = Arc::clone(&self.settings);
         // Also of its other images: one verdict ends them all.
         self.waiting.retain(|key, _| key.pod_uid != pod.uid);
@@ -123,10 +124,12 @@ impl Judge {
             "verdict: {}",
             record.text()
         );
+        reached(Point::Decided);
         self.verdicts.insert(pod.uid.clone(), record.clone());
         self.unsaved.verdicts.insert(pod.uid.clone(), Some(record.clone()));
         self.save().await;
-        if enforce {
+        // What is not stored is taken up once it is.
+        if enforce && !self.unsaved.verdicts.contains_key(&pod.uid) {
             self.carry_out(record);
         }
     }
@@ -162,11 +165,13 @@ impl Judge {
                     }
                     Outcome::Gone | Outcome::Withdrawn(_) | Outcome::ImageArrived => {
                         let record = self.verdicts.remove(&uid);
-                        if let (Outcome::Withdrawn(Because::RegistryOutage), Some(record)) =
-                            (outcome, record)
+                        if let (
+                            Outcome::Withdrawn(Because::RegistryOutage | Because::TooEarly),
+                            Some(record),
+                        ) = (outcome, record)
                         {
                             // The outage's end judges every pod; this is for one that ended meanwhile.
-                            self.waiting.insert(record.key, Timestamp::now() + LOOK_AGAIN);
+                            self.waiting.insert(record.key, self.now() + LOOK_AGAIN);
                         }
                         self.unsaved.verdicts.insert(uid, None);
                         return self.save().await;
@@ -189,7 +194,7 @@ impl Judge {
             }
         };
         let Some(record) = self.verdicts.get(uid) else { return };
-        let change = Change::of_image(Timestamp::now(), kind, &record.key, &record.tally, &text);
+        let change = Change::of_image(self.now(), kind, &record.key, &record.tally, &text);
         self.note(change);
     }
 

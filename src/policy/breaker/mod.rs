@@ -9,7 +9,7 @@ mod transition;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use oci_spec::distribution::Reference;
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +102,11 @@ impl Breaker {
         }
         self.drop_idle();
         transitions
+    }
+
+    /// Moves every time, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.registries.values_mut().for_each(|registry| registry.shift(by));
     }
 
     /// Takes in that time passes. To be called before [`Breaker::holds`] and at [`Breaker::next`].

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::transition::{Change, State, Why};
-use crate::config;
+use crate::{clock::moved, config};
 
 /// Failing images of one registry that are kept in mind; more than a node has pods.
 const MOST_IMAGES: usize = 256;
@@ -91,6 +91,19 @@ impl Registry {
         }
         let back_since = self.back_since.filter(|since| last_attempt <= *since)?;
         Some((tried_again(back_since, settings), true))
+    }
+
+    /// Moves every time, because the clock was set.
+    pub(super) fn shift(&mut self, by: SignedDuration) {
+        if let State::Open { since } | State::HalfOpen { since } = &mut self.state {
+            *since = moved(*since, by);
+        }
+        self.seen = moved(self.seen, by);
+        self.back_since = self.back_since.map(|since| moved(since, by));
+        for failing in self.failing.values_mut() {
+            failing.last_attempt = moved(failing.last_attempt, by);
+            failing.counts_since = failing.counts_since.map(|since| moved(since, by));
+        }
     }
 
     /// To be called before anything else is done at this time.
