@@ -58,11 +58,9 @@ impl Size {
             ledger: fs::metadata(ledger)?.len(),
             series: series().count() as u64,
             attempts: sum("pullfuse_attempts_total{"),
-            verdicts: sum("pullfuse_verdicts_total{outcome=\"held\"}"),
-            lost: ["ring_drops", "copy_faults", "hidden_sends", "gaps"]
-                .map(|what| sum(&format!("pullfuse_capture_missed{{what=\"{what}\"}}")))
-                .iter()
-                .fold(0.0, |all, one| all + one),
+            verdicts: sum("pullfuse_verdicts_total{action=\"fail\",outcome=\"held\""),
+            lost: sum("pullfuse_capture_lost_total{")
+                + sum("pullfuse_decoder_unknown_total{what=\"gaps\"}"),
         })
     }
 }
