@@ -49,8 +49,9 @@ fn judgement(fuse: &mut Fuse, pod: &PodFacts, settings: &Settings, at: i64) -> J
 #[test]
 fn what_nobody_saw_is_not_guessed() {
     let settings = settings("[limits]\nmax_attempts = 3\nmin_elapsed = \"0s\"");
-    let kept = [(key(), crate::fixtures::tally(2))].into();
-    let mut fuse = Fuse::new(kept, Breaker::default(), Caps::default());
+    let trouble = crate::fixtures::trouble(MISSING);
+    let left = Tally { trouble, ..crate::fixtures::tally(2) };
+    let mut fuse = Fuse::new([(key(), left)].into(), Breaker::default(), Caps::default());
     let attempts = |fuse: &Fuse| fuse.attempts().get(&key()).map(|tally| tally.attempts);
     let shown = |state| pod(Some(state));
     let failed = || ImageState::Failed(crate::fixtures::trouble(MISSING));
