@@ -338,8 +338,10 @@ pub fn trials() -> Vec<Trial> {
     [healthy].into_iter().chain(spared).chain(harms).collect()
 }
 
+type Spared = (&'static str, fn(&mut Story));
+
 /// What looks like harm and is none.
-const SPARED: [(&str, fn(&mut Story)); 8] = [
+const SPARED: [Spared; 8] = [
     ("a_write_that_the_api_server_could_not_log", |s| {
         let pod = s.ended().clone();
         s.audit[WRITE] = entry(20.0, "system:node:node-a", "patch", "pods", "status", pod);

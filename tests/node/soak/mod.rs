@@ -63,7 +63,7 @@ async fn soak() -> anyhow::Result<()> {
         churn.turn().await?;
         if begin.elapsed() >= SAMPLES * u32::try_from(sizes.len() + 1)? {
             let size = Size::take(&node, &agent, begin.elapsed(), churn.pods()).await?;
-            if sizes.len() % 6 == 0 {
+            if sizes.len().is_multiple_of(6) {
                 eprintln!("soak: {size:?}");
             }
             sizes.push(size);
