@@ -62,13 +62,13 @@ async fn pods_by_image_and_cause() -> anyhow::Result<()> {
     ] {
         node.rig.apply(&missing_pod(namespace, pod, image)).await?;
     }
-    // Whoever may make a pod may write our annotation; this one never comes to a node.
-    let verdict = json!({ "image": "\u{1b}[2J\u{202e}evil" }).to_string();
-    let mut evil: Value = serde_json::from_str(&missing_pod(namespace, "evil", json!({})))?;
-    evil["metadata"]["annotations"] = json!({ "pullfuse.io/verdict": verdict });
-    evil["spec"]["nodeName"] = Value::Null;
-    evil["spec"]["nodeSelector"] = json!({ "no": "such-node" });
+    // A name that no runtime takes; the agent is asked to leave its pod alone.
+    let name = image("127.0.0.1:5000/\u{1b}[2J\u{202e}evil:1", "Always");
+    let mut evil: Value = serde_json::from_str(&missing_pod(namespace, "evil", name))?;
+    evil["metadata"]["annotations"] = json!({ "pullfuse.io/mode": "ignore" });
     node.rig.apply(&evil.to_string()).await?;
+    let refused = |pod: &Pod| pod.waits_for("InvalidImageName");
+    node.wait_pod(namespace, "evil", "its image is refused", refused).await?;
     for (namespace, pod) in [(namespace, "gone-1"), (other, "gone-2"), (namespace, "never")] {
         node.wait_pod(namespace, pod, "it is Failed", |pod| phase(pod) == "Failed").await?;
     }
@@ -85,11 +85,11 @@ async fn pods_by_image_and_cause() -> anyhow::Result<()> {
     let expected = [
         ("ended", "never_pull", 1),
         ("ended", "not_found", 1),
-        ("not_held", "-", 1),
         ("waiting", "connection_refused", 1),
+        ("waiting", "invalid_reference", 1),
     ];
     assert_eq!(found, expected.map(|(state, class, pods)| (state.into(), class.into(), pods)));
-    for row in shown.iter().filter(|row| row["state"] != "not_held") {
+    for row in &shown {
         assert!(!row["advice"].as_str().unwrap_or_default().is_empty(), "no advice: {row}");
         assert_eq!(row["nodes"], json!([pullfuse_rig::NODE]), "{row}");
     }
