@@ -5,7 +5,7 @@ RIG   := target/debug/rig
 # The same words everywhere, or cargo builds the dependencies anew with other features.
 BUILD := cargo build --workspace --all-targets
 
-.PHONY: help demo test lint audit qemu chaos soak transcript rig rig-stop image plugin clean
+.PHONY: help demo test lint audit qemu chaos soak transcript rig rig-stop image plugin sbom clean
 
 help:
 	@echo 'make demo      show the main job on a real node (sets up what is missing)'
@@ -18,7 +18,9 @@ help:
 	@echo 'make audit     known vulnerabilities of the crates (needs the RustSec database)'
 	@echo 'make rig       start a node to play with; make rig-stop ends it'
 	@echo 'make plugin    build `kubectl pullfuse`: target/kubectl-pullfuse, for a folder on PATH'
+	@echo 'make sbom      list the parts of the binaries: target/sbom.cdx.json, target/licences.txt'
 	@echo 'make image     build the container image: make image TO=docker://registry/pullfuse:tag'
+	@echo '                 (ARCH="amd64 arm64" for both architectures in one)'
 
 demo:
 	tests/setup.sh demo
@@ -77,10 +79,18 @@ rig-stop:
 	$(RIG) stop --name dev
 
 image:
-	daemonset/image.sh $(or $(TO),oci-archive:target/pullfuse.tar)
+	ARCH="$(ARCH)" daemonset/image.sh $(or $(TO),oci-archive:target/pullfuse.tar)
 
 plugin:
 	install -D -m 755 "$$(dirname "$$(daemonset/binary.sh)")/kubectl-pullfuse" target/kubectl-pullfuse
+
+sbom:
+	tests/setup.sh sbom
+	mkdir -p target
+	$(CACHE)/tools/bin/cargo-cyclonedx cyclonedx --quiet --format json --spec-version 1.5 --manifest-path Cargo.toml
+	mv pullfuse.cdx.json target/sbom.cdx.json
+	rm -f tests/rig/pullfuse-rig.cdx.json
+	$(CACHE)/tools/bin/cargo-deny --log-level error --exclude-dev list --layout license >target/licences.txt
 
 clean:
 	cargo clean

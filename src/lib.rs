@@ -25,6 +25,7 @@ mod kubeconfig;
 pub mod ledger;
 pub mod local;
 pub mod logging;
+pub mod metrics;
 pub mod plugin;
 pub mod pods;
 pub mod policy;
