@@ -20,7 +20,8 @@ use crate::{
 #[command(
     version,
     after_help = "Exit codes: 0 fine, 1 the answer is no (such as a bad \
-    configuration), 2 wrong usage, 69 something needed is absent, 70 a bug."
+    configuration), 2 wrong usage, 69 something needed is absent, 70 a bug, 75 a new \
+    process is needed (`run` has given up the rights to listen anew)."
 )]
 pub struct Cli {
     /// What to do.
@@ -220,4 +221,6 @@ pub mod exit {
     pub const NO: u8 = 1;
     /// Something needed is absent.
     pub const UNAVAILABLE: u8 = 69;
+    /// What is missing comes back with a new process.
+    pub const RESTART: u8 = 75;
 }

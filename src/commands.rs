@@ -14,7 +14,8 @@ use crate::{
     capture,
     check::{self, CheckError},
     cli::{Ask, Check, Command, Explain, Pods, Record, Replay, Run, WhatIf, exit},
-    config,
+    config::{self, Config},
+    confine,
     explain::{self, ExplainError, Understood},
     local::ClientError,
     logging, record,
@@ -74,11 +75,25 @@ fn replay(args: &Replay) -> Result<(), Failure> {
     }
 }
 
-/// One thread does: a node has little to say, and the agent must not compete with its pods.
-#[tokio::main(flavor = "current_thread")]
-async fn run_agent(args: Run) -> Result<(), Failure> {
+fn run_agent(args: Run) -> Result<(), Failure> {
+    confine::keep_memory_private();
     let config = config::load(&args.config).map_err(|error| (exit::NO, error.into()))?;
     logging::start(&config.log);
+    let confined = config.process.confine;
+    // One thread does: a node has little to say, and the agent must not compete with its pods. Those
+    // that write the ledger and resolve names are others.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_start(move || {
+            if confined {
+                confine::drop_rights();
+            }
+        })
+        .build();
+    runtime.map_err(|error| (exit::UNAVAILABLE, error.into()))?.block_on(agent(config, args))
+}
+
+async fn agent(config: Config, args: Run) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone()).map_err(|error| (exit::UNAVAILABLE, error.into()))?;
     let agent = Agent::build(Options { config, path: args.config, node: args.node_name }).await;
@@ -88,12 +103,14 @@ async fn run_agent(args: Run) -> Result<(), Failure> {
     };
     ended.map_err(|error| match error {
         AgentError::Node(_) => (exit::NO, error.into()),
+        AgentError::Deaf(_) => (exit::RESTART, error.into()),
         _ => (exit::UNAVAILABLE, error.into()),
     })
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn record(args: Record) -> Result<(), Failure> {
+    confine::keep_memory_private();
     let unavailable = |error: anyhow::Error| (exit::UNAVAILABLE, error);
     let endpoints = args.endpoint.candidates().into_iter().map(Into::into).collect();
     let options = capture::Options { mode: args.capture, ..capture::Options::new(endpoints) };

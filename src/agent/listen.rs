@@ -1,17 +1,18 @@
 //! The CRI socket as a source of attempts: what the capture hears is decoded here and handed to the
 //! judge as calls.
 
-use std::{convert::Infallible, io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use super::metrics::Metrics;
+use super::{AgentError, metrics::Metrics};
 use crate::{
     attempts::{Call, PullKey},
     capture::{self, Capture, CaptureError, Heard},
     config,
+    confine::Confinement,
     pulls::{Pull, Pulls},
     serve::{Condition, Health},
     wire::{self, Decoder},
@@ -33,6 +34,8 @@ pub(super) struct Listener {
     pub(super) pulls: Pulls,
     pub(super) health: Health,
     pub(super) metrics: Metrics,
+    /// What the process gives up once it listens.
+    pub(super) confinement: Confinement,
 }
 
 /// Both ends of the queue of calls.
@@ -42,7 +45,8 @@ pub(super) fn queue() -> (mpsc::Sender<Call>, mpsc::Receiver<Call>) {
 
 impl Listener {
     /// Listens for ever. What cannot be heard is said in health; attempts then come from pod status.
-    pub(super) async fn run(self, calls: mpsc::Sender<Call>) -> Infallible {
+    /// Returns only when what was heard no longer is, and only a new process could listen again.
+    pub(super) async fn run(mut self, calls: mpsc::Sender<Call>) -> AgentError {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(FIRST_PAUSE)
             .with_max_delay(LONGEST_PAUSE)
@@ -50,7 +54,9 @@ impl Listener {
         let mut pauses = pauses.build();
         let mut pause = || pauses.next().unwrap_or(LONGEST_PAUSE);
         loop {
-            match self.start().await {
+            let started = self.start().await;
+            self.health.set("confinement", self.confinement.condition());
+            match started {
                 Ok(capture) => {
                     let error = self.listen(capture, &calls).await;
                     // Nobody will tell when they end.
@@ -60,6 +66,12 @@ impl Listener {
                          and it is tried again: {error}"
                     );
                     self.health.set("capture", Condition::Degraded(text));
+                    if self.confinement.is_final() {
+                        // Longer than the kubelet's own first pause: if this comes back, it counts
+                        // from pod status most of the time.
+                        tokio::time::sleep(LONGEST_PAUSE).await;
+                        return AgentError::Deaf(error);
+                    }
                 }
                 Err(CaptureError::Off) => {
                     self.health.set("capture", Condition::Good("off, as configured".into()));
@@ -75,7 +87,24 @@ impl Listener {
         }
     }
 
-    async fn start(&self) -> Result<Capture, CaptureError> {
+    async fn start(&mut self) -> Result<Capture, CaptureError> {
+        let started = self.attach().await;
+        match started {
+            Ok(mut capture) => {
+                self.confinement.settle(|| capture.is_steered());
+                Ok(capture)
+            }
+            Err(error) => {
+                // The rights that are missing do not come back to a process.
+                if matches!(error, CaptureError::Off) || !self.confinement.may_attach() {
+                    self.confinement.settle(|| true);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn attach(&self) -> Result<Capture, CaptureError> {
         let mut options = capture::Options::new(self.endpoints.clone());
         options.mode = self.mode;
         options.scratch.push(self.scratch.clone());

@@ -48,7 +48,7 @@ async fn does_the_job() -> anyhow::Result<()> {
 }
 
 /// What the agents wrote, as the kubelet keeps it.
-fn logs(node: &Node) -> anyhow::Result<String> {
+pub fn logs(node: &Node) -> anyhow::Result<String> {
     let mut all = String::new();
     for pod in std::fs::read_dir(node.rig.host_path("/var/log/pods"))? {
         let folder = pod?.path().join("pullfuse");
@@ -59,11 +59,16 @@ fn logs(node: &Node) -> anyhow::Result<String> {
     Ok(all)
 }
 
-/// The DaemonSet's pod is ready, so `/readyz` answered 200 through the kubelet's probe.
-async fn until_ready(node: &Node) -> anyhow::Result<()> {
+/// The DaemonSet's newest pod is ready, so `/readyz` answered 200 through the kubelet's probe.
+pub async fn until_ready(node: &Node) -> anyhow::Result<()> {
     let ready = |set: Option<&DaemonSet>| {
-        let status = set.and_then(|set| set.status.as_ref());
-        status.is_some_and(|s| s.number_ready == 1 && s.desired_number_scheduled == 1)
+        let is_ready = |set: &DaemonSet| {
+            let status = set.status.as_ref()?;
+            let is_new = status.observed_generation == set.metadata.generation
+                && status.updated_number_scheduled == Some(1);
+            Some(is_new && status.number_ready == 1 && status.desired_number_scheduled == 1)
+        };
+        set.and_then(is_ready).unwrap_or_default()
     };
     let what = format!("ready on {NODE}");
     node.rig.wait_for("pullfuse", "pullfuse", LONG, &what, ready).await.map(drop)

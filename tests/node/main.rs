@@ -14,6 +14,7 @@ mod breaker;
 mod bystanders;
 mod capture;
 mod causes;
+mod confinement;
 mod daemonset;
 mod dry_run;
 mod faults;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         capture::trials(),
         preconditions::trials(),
         privilege::trials(),
+        confinement::trials(),
         faults::trials(),
     ]
     .into_iter()
