@@ -5,7 +5,7 @@ RIG   := target/debug/rig
 # The same words everywhere, or cargo builds the dependencies anew with other features.
 BUILD := cargo build --workspace --all-targets
 
-.PHONY: help demo test lint qemu chaos soak rig rig-stop image clean
+.PHONY: help demo test lint qemu chaos soak transcript rig rig-stop image plugin clean
 
 help:
 	@echo 'make demo      show the main job on a real node (sets up what is missing)'
@@ -13,8 +13,10 @@ help:
 	@echo 'make qemu      the capture and a real containerd on other kernels, in virtual machines'
 	@echo 'make chaos     every fault many times, on real nodes, and a table of them'
 	@echo 'make soak      twenty minutes of churn on a real node'
+	@echo 'make transcript  ask a real node everything, for docs/transcripts/oncall.txt'
 	@echo 'make lint      formatting, clippy, licences, scripts'
 	@echo 'make rig       start a node to play with; make rig-stop ends it'
+	@echo 'make plugin    build `kubectl pullfuse`: target/kubectl-pullfuse, for a folder on PATH'
 	@echo 'make image     build the container image: make image TO=docker://registry/pullfuse:tag'
 
 demo:
@@ -35,7 +37,7 @@ qemu:
 	tests/qemu/run.sh
 
 chaos:
-	tests/setup.sh demo
+	tests/setup.sh test
 	$(BUILD)
 	$(RIG) build
 	PULLFUSE_ROUNDS=$(or $(ROUNDS),50) cargo test --workspace --test node -- faults::
@@ -45,6 +47,12 @@ soak:
 	$(BUILD)
 	$(RIG) build
 	cargo test --workspace --test node -- --ignored soak::
+
+transcript:
+	tests/setup.sh demo
+	$(BUILD)
+	$(RIG) build
+	PULLFUSE_TRANSCRIPT=$(CURDIR)/docs/transcripts/oncall.txt cargo test --workspace --test node -- oncall::
 
 lint:
 	cargo fmt --all --check
@@ -63,6 +71,9 @@ rig-stop:
 
 image:
 	daemonset/image.sh $(or $(TO),oci-archive:target/pullfuse.tar)
+
+plugin:
+	install -D -m 755 "$$(dirname "$$(daemonset/binary.sh)")/kubectl-pullfuse" target/kubectl-pullfuse
 
 clean:
 	cargo clean

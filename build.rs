@@ -18,6 +18,7 @@ fn main() {
 
 fn api() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={PROTO}");
+    // Also served, for programs that ask what can be asked.
     let descriptors = Path::new(&env::var("OUT_DIR")?).join("pullfuse.v1.bin");
     tonic_prost_build::configure()
         .file_descriptor_set_path(&descriptors)

@@ -2,8 +2,12 @@
 
 use std::{future::Future, time::Duration};
 
+use crate::text::plain;
+
 /// No call may take longer; what a slow API server does not answer waits for the next round.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// Longest text of an answer that is told, in bytes.
+const TEXT_LIMIT: usize = 1024;
 
 /// Why a call failed, by what to do next.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,10 +32,11 @@ pub enum ApiError {
 impl From<kube::Error> for ApiError {
     fn from(error: kube::Error) -> Self {
         let kube::Error::Api(status) = &error else {
-            let why = crate::say(&error);
+            let why = plain(&crate::say(&error), TEXT_LIMIT);
             return Self::Unavailable(format!("the API server cannot be reached: {why}"));
         };
-        let text = format!("the API server answered {}: {}", status.code, status.message);
+        let message = plain(&status.message, TEXT_LIMIT);
+        let text = format!("the API server answered {}: {message}", status.code);
         match status.code {
             404 => Self::Gone,
             409 => Self::Conflict,

@@ -1,16 +1,15 @@
 //! The command line: its words, and which exit code an error means.
 
+mod ask;
+
 use std::path::PathBuf;
 
-use clap::{
-    Args, Parser, Subcommand, ValueEnum,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
-use jiff::SignedDuration;
-use strum::VariantNames;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
+pub use self::ask::{Ask, Changes, List, LogLevel, Output, Pods, Release, Watch, WhatIf};
 use crate::{
-    classify::{Class, Code},
+    classify::Code,
     config::{self, Capture, Endpoint},
     local,
 };
@@ -19,9 +18,9 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 fine, 1 the answer is no (such as a bad \
-    configuration), 2 wrong usage, 69 something needed is absent, 70 a bug, 75 a new \
-    process is needed (`run` has given up the rights to listen anew)."
+    after_help = "Exit codes: 0 fine, 1 the answer is no (a bad configuration, no such pod, nothing \
+    to release), 2 wrong usage, 69 something needed is absent (no agent answers, no cluster), 70 a \
+    bug, 75 only a new process can listen again (`run`)."
 )]
 pub struct Cli {
     /// What to do.
@@ -47,7 +46,7 @@ pub enum Command {
     Status(Ask),
     /// List the pods of this node whose images fail, and what comes next for each.
     Pods(Pods),
-    /// Show all that is known of one pod whose image fails.
+    /// Show all that is known of one pod of this node: what fails, what comes next, and why.
     Pod {
         /// The pod.
         #[arg(value_name = "NAMESPACE/NAME")]
@@ -56,47 +55,31 @@ pub enum Command {
         #[command(flatten)]
         ask: Ask,
     },
+    /// List the images that this node pulled or failed to pull.
+    Images(List),
+    /// List the registries and mirrors that this node pulls from, and which of them is down.
+    Registries(List),
+    /// Show what changed on this node lately.
+    Changes(Changes),
+    /// Show attempts, verdicts and all else on this node as it happens.
+    Watch(Watch),
     /// Show what other limits would have done to the pods of this node.
     WhatIf(WhatIf),
-}
-
-/// List the pods of this node whose images fail, and what comes next for each.
-#[derive(Debug, Args)]
-pub struct Pods {
-    /// Only pods of this namespace.
-    #[arg(short, long)]
-    pub namespace: Option<String>,
-    /// How the agent is asked.
-    #[command(flatten)]
-    pub ask: Ask,
-}
-
-/// Show what other limits would have done to the pods of this node.
-#[derive(Debug, Args)]
-pub struct WhatIf {
-    /// Failed attempts before a pod is ended.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_attempts: u32,
-    /// Only attempts of this cause count; otherwise those of permanent and ambiguous causes.
-    #[arg(long, value_parser = PossibleValuesParser::new(Class::VARIANTS).try_map(|name| name.parse::<Class>()))]
-    pub class: Option<Class>,
-    /// Least time since the first attempt, such as 1m; by default as configured.
-    #[arg(long, value_name = "TIME")]
-    pub min_elapsed: Option<SignedDuration>,
-    /// How the agent is asked.
-    #[command(flatten)]
-    pub ask: Ask,
-}
-
-/// How the running agent is asked.
-#[derive(Debug, Args)]
-pub struct Ask {
-    /// The agent's socket.
-    #[arg(long, env = "PULLFUSE_SOCKET", default_value = local::DEFAULT_SOCKET)]
-    pub socket: PathBuf,
-    /// How the answer is shown.
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
-    pub output: Format,
+    /// End a hold by hand: of a registry, or of one pod.
+    Release(Release),
+    /// Show or change what the agent of this node logs, for a while.
+    LogLevel(LogLevel),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page, or write one for each command.
+    Man {
+        /// A folder to write all pages to.
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// Run the agent of this node.
@@ -123,7 +106,7 @@ pub struct Check {
 /// Say what an error text of a failed pull means.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes: 0 explained, 1 no rule knows the text, a line of the batch \
-    cannot be read or no image of the pod fails, 2 wrong usage, 69 the batch or the agent is not \
+    cannot be read or no such pod is on this node, 2 wrong usage, 69 the batch or the agent is not \
     there.")]
 pub struct Explain {
     /// The text, as the runtime or an Event gives it; or NAMESPACE/NAME of a pod of this node, which

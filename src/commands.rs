@@ -1,7 +1,13 @@
 //! The commands, each with the exit code that its error means.
 
-use std::{io::ErrorKind, time::Duration};
+use std::{
+    io::{self, ErrorKind, Stdout, Write},
+    path::Path,
+    time::Duration,
+};
 
+use anstream::AutoStream;
+use clap::CommandFactory;
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::timeout,
@@ -13,17 +19,27 @@ use crate::{
     ask::{self, AskError},
     capture,
     check::{self, CheckError},
-    cli::{Ask, Check, Command, Explain, Pods, Record, Replay, Run, WhatIf, exit},
+    cli::{Ask, Check, Cli, Command, Explain, Format, Output, Record, Replay, Run, exit},
     config::{self, Config},
     confine,
     explain::{self, ExplainError, Understood},
+    guarded,
     local::ClientError,
     logging, record,
     replay::{self, ReplayError},
+    text::Harmless,
 };
 
 /// An exit code and what to tell the user.
 pub type Failure = (u8, anyhow::Error);
+
+fn stdout() -> Harmless<impl Write> {
+    Harmless::new(io::stdout().lock())
+}
+
+fn stderr() -> Harmless<impl Write> {
+    Harmless::new(io::stderr().lock())
+}
 
 /// Runs one command to its end.
 ///
@@ -36,15 +52,40 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Explain(args) => explain(&args),
         Command::Replay(args) => replay(&args),
         Command::Record(args) => record(args),
-        Command::Status(args) => status(&args),
-        Command::Pods(args) => pods(&args),
-        Command::Pod { pod: name, ask } => pod(&name, &ask),
-        Command::WhatIf(args) => what_if(&args),
+        Command::Status(args) => asking(async |out| ask::status(&args, out).await),
+        Command::Pods(args) => asking(async |out| ask::pods(&args, out).await),
+        Command::Pod { pod: name, ask } => asking(async |out| ask::pod(&name, &ask, out).await),
+        Command::Images(args) => asking(async |out| ask::images(&args, out).await),
+        Command::Registries(args) => asking(async |out| ask::registries(&args, out).await),
+        Command::Changes(args) => asking(async |out| ask::changes(&args, out).await),
+        Command::Watch(args) => asking(async |out| ask::watch(&args, out).await),
+        Command::WhatIf(args) => asking(async |out| ask::what_if(&args, out).await),
+        Command::Release(args) => asking(async |out| ask::release(&args, out).await),
+        Command::LogLevel(args) => asking(async |out| ask::log_level(&args, out).await),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "pullfuse", &mut script);
+            written(io::stdout().write_all(&script))
+        }
+        Command::Man { out: Some(folder) } => manual(&folder),
+        Command::Man { out: None } => {
+            written(clap_mangen::Man::new(Cli::command()).render(&mut io::stdout()))
+        }
     }
 }
 
+/// Writes a page for each command.
+fn manual(folder: &Path) -> Result<(), Failure> {
+    let written = std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder));
+    written.map_err(|error| {
+        let text = anyhow::anyhow!("cannot write manual pages to {}: {error}", folder.display());
+        (exit::UNAVAILABLE, text)
+    })
+}
+
 fn check(args: &Check) -> Result<(), Failure> {
-    match check::check(args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock()) {
+    match check::check(args, &mut stdout(), &mut stderr()) {
         // Who reads has seen enough, as with `| head`.
         Err(CheckError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         ended => ended.map_err(|error| (exit::NO, error.into())),
@@ -53,9 +94,14 @@ fn check(args: &Check) -> Result<(), Failure> {
 
 fn explain(args: &Explain) -> Result<(), Failure> {
     if let Some(name) = explain::pod(args) {
-        return pod(name, &Ask { socket: args.socket.clone(), output: args.output });
+        let output = match args.output {
+            Format::Table => Output::Table,
+            Format::Json => Output::Json,
+        };
+        let ask = Ask { socket: args.socket.clone(), output };
+        return asking(async |out| ask::pod(name, &ask, out).await);
     }
-    match explain::explain(args, &mut std::io::stdout().lock()) {
+    match explain::explain(args, &mut stdout()) {
         Ok(Understood::All) => Ok(()),
         Ok(Understood::NotAll) => {
             Err((exit::NO, anyhow::anyhow!("not everything was understood; see the answer")))
@@ -67,7 +113,7 @@ fn explain(args: &Explain) -> Result<(), Failure> {
 }
 
 fn replay(args: &Replay) -> Result<(), Failure> {
-    match replay::replay(args, &mut std::io::stdout().lock()) {
+    match replay::replay(args, &mut stdout()) {
         // Who reads has seen enough, as with `| head`.
         Err(ReplayError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(error) if error.is_absence() => Err((exit::UNAVAILABLE, error.into())),
@@ -78,7 +124,8 @@ fn replay(args: &Replay) -> Result<(), Failure> {
 fn run_agent(args: Run) -> Result<(), Failure> {
     confine::keep_memory_private();
     let config = config::load(&args.config).map_err(|error| (exit::NO, error.into()))?;
-    logging::start(&config.log);
+    let log = logging::start(&config.log);
+    guarded::abort_on_panic();
     let confined = config.process.confine;
     // One thread does: a node has little to say, and the agent must not compete with its pods. Those
     // that write the ledger and resolve names are others.
@@ -90,13 +137,14 @@ fn run_agent(args: Run) -> Result<(), Failure> {
             }
         })
         .build();
-    runtime.map_err(|error| (exit::UNAVAILABLE, error.into()))?.block_on(agent(config, args))
+    runtime.map_err(|error| (exit::UNAVAILABLE, error.into()))?.block_on(agent(config, log, args))
 }
 
-async fn agent(config: Config, args: Run) -> Result<(), Failure> {
+async fn agent(config: Config, log: logging::Level, args: Run) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone()).map_err(|error| (exit::UNAVAILABLE, error.into()))?;
-    let agent = Agent::build(Options { config, path: args.config, node: args.node_name }).await;
+    let options = Options { config, path: args.config, node: args.node_name, log };
+    let agent = Agent::build(options).await;
     let ended = match agent {
         Ok(agent) => agent.run(stop).await,
         Err(error) => Err(error),
@@ -124,31 +172,24 @@ async fn record(args: Record) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Asks the agent. Colours are for terminals that want them.
 #[tokio::main(flavor = "current_thread")]
-async fn status(args: &Ask) -> Result<(), Failure> {
-    answered(ask::status(args, &mut std::io::stdout().lock()).await)
+async fn asking(
+    ask: impl AsyncFnOnce(&mut Harmless<AutoStream<Stdout>>) -> Result<(), AskError>,
+) -> Result<(), Failure> {
+    match ask(&mut Harmless::coloured(AutoStream::auto(io::stdout()))).await {
+        Err(AskError::Output(error)) => written(Err(error)),
+        Err(error @ AskError::Agent(ClientError::NotFound(_) | ClientError::No(_))) => {
+            Err((exit::NO, error.into()))
+        }
+        ended => ended.map_err(|error| (exit::UNAVAILABLE, error.into())),
+    }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn pods(args: &Pods) -> Result<(), Failure> {
-    answered(ask::pods(args, &mut std::io::stdout().lock()).await)
-}
-
-#[tokio::main(flavor = "current_thread")]
-async fn pod(name: &str, ask: &Ask) -> Result<(), Failure> {
-    answered(ask::pod(name, ask, &mut std::io::stdout().lock()).await)
-}
-
-#[tokio::main(flavor = "current_thread")]
-async fn what_if(args: &WhatIf) -> Result<(), Failure> {
-    answered(ask::what_if(args, &mut std::io::stdout().lock()).await)
-}
-
-fn answered(asked: Result<(), AskError>) -> Result<(), Failure> {
-    match asked {
+fn written(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
         // Who reads has seen enough, as with `| head`.
-        Err(AskError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(error @ AskError::Agent(ClientError::NotFound(_))) => Err((exit::NO, error.into())),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         ended => ended.map_err(|error| (exit::UNAVAILABLE, error.into())),
     }
 }

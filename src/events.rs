@@ -13,11 +13,10 @@ use kube::{Api, Client, api::PostParams};
 
 use crate::{
     api::{ApiError, limited},
-    pods::PodUid,
+    pods::{LONGEST_NAME, PodUid},
+    text,
 };
 
-/// Longest name of an object in Kubernetes.
-const NAME_LIMIT: usize = 253;
 /// Longest note of an Event, in bytes.
 const NOTE_LIMIT: usize = 1024;
 /// Where Events about a node are kept, as the kubelet's own are.
@@ -122,8 +121,6 @@ fn event(note: &Note, node: &str, now: Timestamp) -> v1::Event {
         ),
     };
     let about = regarding.name.clone().unwrap_or_default();
-    let mut text = note.text.clone();
-    text.truncate(text.floor_char_boundary(NOTE_LIMIT));
     v1::Event {
         metadata: ObjectMeta {
             name: Some(name(&about, &note.key)),
@@ -133,7 +130,7 @@ fn event(note: &Note, node: &str, now: Timestamp) -> v1::Event {
         type_: Some(if note.warning { "Warning" } else { "Normal" }.into()),
         reason: Some(note.reason.into()),
         action: Some(note.action.into()),
-        note: Some(text),
+        note: Some(text::plain(&note.text, NOTE_LIMIT)),
         regarding: Some(regarding),
         event_time: Some(MicroTime(now)),
         reporting_controller: Some("pullfuse.io/pullfuse".into()),
@@ -145,18 +142,19 @@ fn event(note: &Note, node: &str, now: Timestamp) -> v1::Event {
 fn name(about: &str, key: &str) -> String {
     let suffix = format!(".pullfuse-{key}");
     // Names and UIDs are ASCII.
-    let room = NAME_LIMIT.saturating_sub(suffix.len());
+    let room = LONGEST_NAME.saturating_sub(suffix.len());
     about.chars().take(room).chain(suffix.chars()).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::fixtures::start;
+    use proptest::prelude::*;
 
-    #[test]
-    fn hostile_texts_stay_within_the_limits_of_the_api_server() {
-        let note = Note {
+    use super::*;
+    use crate::fixtures::{hostile, is_fit, start};
+
+    fn note(text: String) -> Note {
+        Note {
             subject: Subject::Pod {
                 namespace: "batch".into(),
                 name: "p".repeat(253),
@@ -165,12 +163,28 @@ mod tests {
             warning: true,
             reason: "Reason",
             action: "Action",
-            text: "ä".repeat(5000),
+            text,
             key: "u".repeat(36),
-        };
-        let event = event(&note, "node-a", start());
-        assert!(event.note.unwrap().len() <= 1024);
+        }
+    }
+
+    #[test]
+    fn the_longest_name_leaves_room_for_what_makes_it_unique() {
+        let event = event(&note("x".into()), "node-a", start());
         let name = event.metadata.name.unwrap();
-        assert!(name.len() <= 253 && name.ends_with(&format!(".pullfuse-{}", note.key)), "{name}");
+        assert!(
+            name.len() <= 253 && name.ends_with(&format!(".pullfuse-{}", "u".repeat(36))),
+            "{name}"
+        );
+    }
+
+    proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn hostile_texts_stay_within_the_limits_of_the_api_server(text in hostile()) {
+            let note = event(&note(text), "node-a", start()).note.unwrap();
+            prop_assert!(note.len() <= 1024 && is_fit(&note), "{note:?}");
+        }
     }
 }

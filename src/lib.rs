@@ -9,18 +9,23 @@ pub mod capture;
 pub mod check;
 pub mod classify;
 pub mod cli;
+pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod confine;
 pub mod events;
 pub mod explain;
+mod faultpoint;
 #[cfg(test)]
 mod fixtures;
 pub mod fuse;
+pub mod guarded;
 pub mod history;
+pub mod journal;
 pub mod ledger;
 pub mod local;
 pub mod logging;
+pub mod plugin;
 pub mod pods;
 pub mod policy;
 pub mod pulls;
@@ -31,7 +36,9 @@ pub mod runtime;
 pub mod serve;
 pub mod settings;
 pub mod simulation;
-mod terminal;
+pub mod sources;
+mod table;
+pub mod text;
 pub mod wire;
 
 /// An error with all its causes, as one sentence.

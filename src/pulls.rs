@@ -15,7 +15,7 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use crate::attempts::PullKey;
+use crate::{attempts::PullKey, pods::PodUid};
 
 /// A pull that goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,7 @@ struct State {
     in_flight: BTreeMap<PullKey, Pull>,
     /// When an outcome was last seen; a pull from before that is over, even if its connection
     /// broke without a word.
-    ended: BTreeMap<PullKey, Timestamp>,
+    ended: BTreeMap<PullKey, Instant>,
     /// When the newest request was seen, by the capture's clock.
     newest_us: u64,
 }
@@ -82,7 +82,7 @@ struct State {
 impl State {
     fn go_on(&self) -> impl Iterator<Item = &Pull> {
         let over =
-            |pull: &Pull| self.ended.get(&pull.key).is_some_and(|ended| *ended >= pull.since);
+            |pull: &Pull| self.ended.get(&pull.key).is_some_and(|ended| *ended >= pull.began);
         self.in_flight.values().filter(move |pull| !over(pull))
     }
 }
@@ -110,13 +110,18 @@ impl Pulls {
     }
 
     /// Notes that an outcome was seen.
-    pub fn ended(&self, key: &PullKey, at: Timestamp) {
+    pub fn ended(&self, key: &PullKey, at: Instant) {
         self.lock().ended.insert(key.clone(), at);
     }
 
-    /// Drops what is known of a pod's image.
-    pub fn forget(&self, key: &PullKey) {
-        self.lock().ended.remove(key);
+    /// Drops what is known of the outcomes of every pod for which `keep` is false.
+    pub fn retain(&self, keep: impl Fn(&PodUid) -> bool) {
+        self.lock().ended.retain(|key, _| keep(&key.pod_uid));
+    }
+
+    /// Images of pods of which an outcome is known.
+    pub fn outcomes(&self) -> usize {
+        self.lock().ended.len()
     }
 
     /// A pull for this pod that goes on.
@@ -190,14 +195,24 @@ mod tests {
     fn a_pull_goes_on_until_an_outcome_is_seen() {
         let pulls = Pulls::default();
         let going_on = pull("img", 50_000_000);
-        pulls.ended(&key(), going_on.since - seconds(1));
+        pulls.ended(&key(), going_on.began - Duration::from_secs(1));
         pulls.set([going_on.clone()]);
         assert_eq!(pulls.of_pod("uid-1"), Some(going_on.clone()));
         assert_eq!(pulls.of_pod("uid-2"), None);
-        pulls.ended(&key(), going_on.since + seconds(1));
+        pulls.ended(&key(), going_on.began + Duration::from_secs(1));
         assert_eq!(pulls.of_pod("uid-1"), None, "its connection broke without a word");
         pulls.set([]);
         assert_eq!(pulls.of_pod("uid-1"), None);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_pod_that_is_gone() {
+        let pulls = Pulls::default();
+        pulls.ended(&key(), Instant::now());
+        pulls.retain(|uid| uid == "uid-1");
+        assert_eq!(pulls.outcomes(), 1);
+        pulls.retain(|uid| uid != "uid-1");
+        assert_eq!(pulls.outcomes(), 0);
     }
 
     #[test]

@@ -22,7 +22,7 @@ needed=(protoc:protobuf-compiler /usr/include/google/protobuf/empty.proto:libpro
     nsenter:util-linux dpkg:dpkg flock:util-linux buildah:buildah)
 [ "${1:-test}" = demo ] || needed+=(shellcheck:shellcheck
     setpriv:util-linux qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio
-    strip:binutils)
+    strip:binutils /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1:libfaketime)
 packages=()
 for pair in "${needed[@]}"; do
     program=${pair%%:*}

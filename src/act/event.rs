@@ -14,7 +14,11 @@ pub(super) fn of(record: &VerdictRecord) -> Note {
         warning: true,
         reason: REASON,
         action: "FailPod",
-        text: format!("{}. The pod is set to Failed.", record.text()),
+        text: format!("{}. The pod is set to Failed{}.", record.text(), by_hand(record)),
         key: record.key.pod_uid.clone(),
     }
+}
+
+fn by_hand(record: &VerdictRecord) -> String {
+    record.released.map_or_else(String::new, |by| format!(", released by user {}", by.uid))
 }

@@ -13,19 +13,20 @@ mod verdict;
 use std::{sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::{Semaphore, watch};
 
 use self::api::PodApi;
 pub use self::{
     metrics::Metrics,
-    verdict::{VerdictRecord, VerdictStage},
+    verdict::{VerdictRecord, VerdictStage, advice_and_error},
 };
 use crate::{
     api::ApiError,
+    clock::Clock,
     config::Method,
     events::Events,
+    faultpoint::{Point, reached},
     ledger::{Batch, Ledger},
     pods::{PodFacts, Pods},
     policy::{Because, Decision, breaker::Breaker},
@@ -95,6 +96,8 @@ pub struct Parts {
     pub pods: Pods,
     /// The pulls that go on now.
     pub pulls: Pulls,
+    /// Says how old the evidence is.
+    pub clock: Clock,
     /// What verdicts came to.
     pub metrics: Metrics,
 }
@@ -198,13 +201,16 @@ impl Actor {
     /// Looks once more at all that could speak for the pod; `None`: nothing does.
     async fn evidence(&self, pod: &PodFacts, record: &VerdictRecord) -> Option<Round> {
         let VerdictRecord { key, tally, .. } = record;
-        let (settings, now) = (self.settings(), Timestamp::now());
+        let (settings, now) = (self.settings(), self.parts.clock.now());
         let ruling = settings.policy.judge(pod, &key.image, tally, now);
         let withdrawn = |because| Some(Round::Done(Outcome::Withdrawn(because)));
         match ruling.decision {
             Decision::Fail if ruling.dry_run => return withdrawn(Because::DryRun),
+            // The clock was set back since, so the record's times are no longer the judge's.
+            Decision::Fail if record.decided_at > now => return withdrawn(Because::TooEarly),
             Decision::Fail => {}
-            Decision::Wait(_) => return Some(Round::Later("the clock went back".into())),
+            Decision::Report(_) if record.released.is_some() && !ruling.dry_run => {}
+            Decision::Wait(_) => return withdrawn(Because::TooEarly),
             Decision::Leave(because) | Decision::Report(because) => return withdrawn(because),
         }
         let host = record.cause.as_ref().and_then(|cause| cause.host.as_deref());
@@ -215,7 +221,7 @@ impl Actor {
             tally.last_attempt,
             now,
         );
-        if outage.is_some() {
+        if outage.is_some() && record.released.is_none() {
             // Not waited for here: once it is over the pod is judged by its newest attempt.
             return withdrawn(Because::RegistryOutage);
         }
@@ -249,6 +255,7 @@ impl Actor {
         let written = {
             // Closed never: the semaphore lives as long as the actor.
             let _permit = self.writes.acquire().await;
+            reached(Point::BeforeWrite);
             match record.method {
                 Method::Status => api.fail(record, pod).await,
                 Method::Deadline => api.expire(record, pod).await,
@@ -257,6 +264,7 @@ impl Actor {
         self.parts.metrics.write(record.method, written.as_ref().err());
         match written {
             Ok(()) => {
+                reached(Point::AfterWrite);
                 record.stage = VerdictStage::Written;
                 record.writes += 1;
                 self.remember(record).await;
@@ -285,6 +293,7 @@ impl Actor {
     async fn verify(&self, api: &PodApi, record: &mut VerdictRecord) -> Round {
         record.stage = VerdictStage::Written;
         self.parts.events.tell(&event::of(record)).await;
+        reached(Point::Verifying);
         let uid = record.key.pod_uid.as_str();
         let verify_for = self.settings().config.act.verify_for.unsigned_abs();
         if self.parts.pods.stays_failed(uid, verify_for).await {

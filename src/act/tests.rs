@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower_test::mock::{self, Handle};
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::{
     attempts::{PullKey, Tally},
@@ -25,7 +27,7 @@ struct Fixture {
 fn fixture(toml: &str) -> Fixture {
     let (service, api) = mock::pair::<Request<Body>, Response<Body>>();
     let dir = TempDir::new().unwrap();
-    let (ledger, _) = Ledger::open(dir.path(), Timestamp::now()).unwrap();
+    let (ledger, _) = Ledger::open(dir.path()).unwrap();
     let config = crate::config::parse(toml).unwrap();
     let (pods, runtime) = (Pods::default(), Runtime::new(config.runtime.endpoint.clone()));
     let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default());
@@ -39,6 +41,7 @@ fn fixture(toml: &str) -> Fixture {
         runtime,
         pods: pods.clone(),
         pulls: crate::pulls::Pulls::default(),
+        clock: Clock::new(),
         metrics,
     });
     Fixture { actor: Arc::new(actor), api, pods, _dir: dir }
@@ -157,6 +160,19 @@ async fn a_stale_version_is_read_and_judged_again() {
     running["status"]["phase"] = json!("Running");
     f.read(running).await;
     assert_eq!(verdict.await.unwrap(), Outcome::Withdrawn(Because::NotPending));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verdict_from_before_the_clock_was_set_back_is_left_to_the_judge() {
+    for back in [1, 30] {
+        let mut f = fixture(NO_CHECK);
+        let mut ahead = record();
+        ahead.shift(jiff::SignedDuration::from_mins(back));
+        let actor = Arc::clone(&f.actor);
+        let verdict = tokio::spawn(async move { actor.carry_out(ahead).await });
+        f.read(stuck("7")).await;
+        assert_eq!(verdict.await.unwrap(), Outcome::Withdrawn(Because::TooEarly));
+    }
 }
 
 #[tokio::test(start_paused = true)]

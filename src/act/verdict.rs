@@ -1,15 +1,25 @@
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
     attempts::{PullKey, Tally},
     classify::Cause,
+    clock::moved,
     config::Method,
+    fuse::Released,
+    text::{self, plain},
 };
 
 /// Longest text in bytes: an Event's note may have 1024, and some are for what it adds.
 const TEXT_LIMIT: usize = 960;
+/// Longest image in it: whoever made the name long must not hide what comes after.
+const IMAGE_LIMIT: usize = 320;
+
+/// Longest host in the annotation, in bytes, as the classes have it.
+const HOST_LIMIT: usize = 255;
+/// Longest reason in the annotation, in bytes; the kubelet's are far shorter.
+const REASON_LIMIT: usize = 64;
 
 /// A decision to end a pod, and how far it has come. Kept in the ledger until the pod is gone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +40,9 @@ pub struct VerdictRecord {
     pub method: Method,
     /// How often it was written.
     pub writes: u32,
+    /// That an operator wanted it in spite of what held it.
+    #[serde(default)]
+    pub released: Option<Released>,
 }
 
 /// How far a verdict has come.
@@ -70,7 +83,14 @@ impl VerdictRecord {
         method: Method,
     ) -> Self {
         let stage = VerdictStage::Decided;
-        Self { key, tally, cause: Some(cause), decided_at, stage, method, writes: 0 }
+        let cause = Some(cause);
+        Self { key, tally, cause, decided_at, stage, method, writes: 0, released: None }
+    }
+
+    /// Moves every time, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.tally.shift(by);
+        self.decided_at = moved(self.decided_at, by);
     }
 
     /// What the pod's owner reads: image, attempts, time, cause, advice and last error.
@@ -83,26 +103,42 @@ impl VerdictRecord {
         let cause = self.cause.as_ref().map_or_else(String::new, |cause| {
             format!(" ({}): {}", cause.class.as_str(), cause.advice)
         });
-        let mut text = format!(
-            "Image \"{}\" could not be pulled: {times} at {last_attempt:.0}{cause}. {}: {}",
-            self.key.image, trouble.reason, trouble.message
+        let image = plain(&self.key.image, IMAGE_LIMIT);
+        let text = format!(
+            "Image \"{image}\" could not be pulled: {times} at {last_attempt:.0}{cause}. {}: {}",
+            trouble.reason, trouble.message
         );
-        text.truncate(text.floor_char_boundary(TEXT_LIMIT));
-        text
+        plain(&text, TEXT_LIMIT)
     }
 
     /// The value of the annotation: the verdict for programs.
     pub fn annotation(&self) -> String {
+        let host = self.cause.as_ref().and_then(|cause| cause.host.as_deref());
         json!({
-            "image": self.key.image,
+            "image": text::image(&self.key.image),
             "attempts": self.tally.attempts,
             "firstAttempt": self.tally.first_attempt,
             "lastAttempt": self.tally.last_attempt,
             "class": self.cause.as_ref().map(|cause| cause.class),
-            "host": self.cause.as_ref().and_then(|cause| cause.host.as_deref()),
-            "reason": self.tally.trouble.reason,
+            "host": host.map(|host| plain(host, HOST_LIMIT)),
+            "reason": plain(&self.tally.trouble.reason, REASON_LIMIT),
             "decided": self.decided_at,
         })
         .to_string()
     }
 }
+
+/// Advice and error of a text as [`VerdictRecord::text`] writes it, for who knows class and reason
+/// from the annotation; `None` for another text.
+pub fn advice_and_error<'t>(
+    text: &'t str,
+    class: &str,
+    reason: &str,
+) -> Option<(&'t str, &'t str)> {
+    let (_, advice) = text.split_once(&format!(" ({class}): "))?;
+    advice.split_once(&format!(". {reason}: "))
+}
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;

@@ -1,21 +1,26 @@
 //! The CRI socket as a source of attempts: what the capture hears is decoded here and handed to the
 //! judge as calls.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::{AgentError, metrics::Metrics};
 use crate::{
-    attempts::{Call, PullKey},
+    attempts::PullKey,
     capture::{self, Capture, CaptureError, Heard},
     config,
     confine::Confinement,
+    pods::LONGEST_NAME,
     pulls::{Pull, Pulls},
     serve::{Condition, Health},
-    wire::{self, Decoder},
+    text::{self, plain},
+    wire::{self, Decoder, Exchange},
 };
 
 /// Calls on their way to the judge. A node's kubelet has a few pulls at a time; a judge that is
@@ -38,15 +43,18 @@ pub(super) struct Listener {
     pub(super) confinement: Confinement,
 }
 
+/// A call that ended, and when that was heard.
+pub(super) type Ended = (Exchange, Instant);
+
 /// Both ends of the queue of calls.
-pub(super) fn queue() -> (mpsc::Sender<Call>, mpsc::Receiver<Call>) {
+pub(super) fn queue() -> (mpsc::Sender<Ended>, mpsc::Receiver<Ended>) {
     mpsc::channel(QUEUE)
 }
 
 impl Listener {
     /// Listens for ever. What cannot be heard is said in health; attempts then come from pod status.
     /// Returns only when what was heard no longer is, and only a new process could listen again.
-    pub(super) async fn run(mut self, calls: mpsc::Sender<Call>) -> AgentError {
+    pub(super) async fn run(mut self, calls: mpsc::Sender<Ended>) -> AgentError {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(FIRST_PAUSE)
             .with_max_delay(LONGEST_PAUSE)
@@ -66,6 +74,7 @@ impl Listener {
                          and it is tried again: {error}"
                     );
                     self.health.set("capture", Condition::Degraded(text));
+                    self.metrics.capture_mode(None);
                     if self.confinement.is_final() {
                         // Longer than the kubelet's own first pause: if this comes back, it counts
                         // from pod status most of the time.
@@ -120,7 +129,7 @@ impl Listener {
     }
 
     /// Listens until that is no longer possible.
-    async fn listen(&self, mut capture: Capture, calls: &mpsc::Sender<Call>) -> io::Error {
+    async fn listen(&self, mut capture: Capture, calls: &mpsc::Sender<Ended>) -> io::Error {
         let mut decoder = Decoder::new();
         loop {
             let (connection, t_us, exchanges) = match capture.next().await {
@@ -135,9 +144,8 @@ impl Listener {
             for exchange in exchanges {
                 self.metrics.exchange(&exchange);
                 self.pulls.asked(exchange.start_us);
-                let Some(call) = Call::of(exchange, Timestamp::now()) else { continue };
                 // The judge and this end together.
-                let _ = calls.send(call).await;
+                let _ = calls.send((exchange, Instant::now())).await;
             }
             if decoder.rules_out_pulls(connection) {
                 capture.mute(connection);
@@ -166,7 +174,8 @@ fn as_decoded(record: &capture::Record) -> wire::Record<'_> {
 /// A call that goes on, unless it is for no pod.
 fn pull(call: &wire::InFlight<'_>, now_us: u64) -> Option<Pull> {
     let wire::Pull { image, pod_uid, namespace, pod, .. } = call.pull;
-    let key = PullKey { pod_uid: pod_uid.clone()?, image: image.clone()? };
-    let names = (namespace.clone().unwrap_or_default(), pod.clone().unwrap_or_default());
+    let key = PullKey { pod_uid: pod_uid.clone()?, image: text::image(image.as_ref()?) };
+    let name = |name: &Option<String>| plain(name.as_deref().unwrap_or_default(), LONGEST_NAME);
+    let names = (name(namespace), name(pod));
     Some(Pull { unsure: call.unsure, ..Pull::new(key, names, call.start_us, now_us) })
 }

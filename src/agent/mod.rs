@@ -1,5 +1,6 @@
 //! `pullfuse run`: builds every part, connects them and runs them until told to stop.
 
+mod client;
 mod judge;
 mod listen;
 mod metrics;
@@ -25,11 +26,13 @@ use self::{judge::Judge, listen::Listener, reload::Reload};
 use crate::{
     act::{self, Actor},
     classify::Disposition,
+    clock::Clock,
     config::Config,
     confine::Confinement,
     events::Events,
     ledger::{Kept, Ledger, LedgerError},
     local,
+    logging::Level,
     pods::{self, Pods},
     policy::breaker::Breaker,
     pulls::Pulls,
@@ -52,6 +55,8 @@ pub struct Options {
     pub path: PathBuf,
     /// The node whose pods it looks after.
     pub node: String,
+    /// What is logged.
+    pub log: Level,
 }
 
 /// Why the agent cannot start or go on.
@@ -101,14 +106,8 @@ impl Agent {
             true => Confinement::begin(&needs::of(&options.config, &options.path)),
             false => Confinement::off(),
         };
-        let mut kube_config = kube::Config::infer()
-            .await
-            .map_err(|error| AgentError::NoApiServer(crate::say(&error)))?;
-        // Retries are decided where it is known what a failure means.
-        kube_config.default_retry = false;
-        let client = Client::try_from(kube_config)
-            .map_err(|error| AgentError::NoApiServer(crate::say(&error)))?;
-        let (ledger, kept) = Ledger::open(&options.config.ledger.dir, Timestamp::now())?;
+        let client = client::client().await?;
+        let (ledger, kept) = Ledger::open(&options.config.ledger.dir)?;
         let server = Server::bind(options.config.serve.address).await?;
         Ok(Self { options, client, server, ledger: Arc::new(ledger), kept, confinement })
     }
@@ -119,7 +118,7 @@ impl Agent {
     /// When the node turns out to be the wrong one, or metrics can no longer be served.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
         let Self { options, client, server, ledger, kept, confinement } = self;
-        let Options { config, path, node } = options;
+        let Options { config, path, node, log } = options;
         let mut registry = Registry::with_prefix("pullfuse");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running pullfuse", build);
@@ -151,7 +150,7 @@ impl Agent {
         let (in_effect, settings) = watch::channel(Arc::new(Settings::new(config.clone())));
         let (breaker, outages) = watch::channel(Breaker::default());
         let runtime = Runtime::new(config.runtime.endpoint.clone());
-        let (pods, pulls) = (Pods::default(), Pulls::default());
+        let (pods, pulls, clock) = (Pods::default(), Pulls::default(), Clock::new());
         registry.register_collector(Box::new(pulls.clone()));
         let events = Events::new(client.clone(), node.clone());
         let (heard, calls) = listen::queue();
@@ -173,14 +172,19 @@ impl Agent {
             runtime: runtime.clone(),
             pods: pods.clone(),
             pulls: pulls.clone(),
+            clock: clock.clone(),
             metrics: act_metrics.clone(),
         }));
         let (asked, questions) = mpsc::channel(QUESTIONS);
+        let watchers = local::watchers();
         let about = local::About {
             node: node.clone(),
             started: Timestamp::now(),
             health: health.clone(),
             pulls: pulls.clone(),
+            settings: settings.clone(),
+            log,
+            watchers: watchers.clone(),
         };
         let answering = local::Server::new(about, asked);
         let judging = async {
@@ -197,10 +201,12 @@ impl Agent {
                 actor,
                 runtime: runtime.clone(),
                 pulls,
+                clock,
                 events,
                 health: health.clone(),
                 metrics,
                 act_metrics,
+                watchers,
             });
             let inputs = judge::Inputs { calls, questions };
             judge.run(pods::watch(client, &node), inputs, stop.clone()).await;
@@ -246,6 +252,9 @@ fn ledger_condition(kept: &Kept) -> Condition {
             "the old ledger was damaged and is now {}: counts began anew",
             path.display()
         )),
+        (None, _) if kept.mended => Condition::Degraded(
+            "the ledger was damaged and is mended: the newest counts may be missing".into(),
+        ),
         (None, 0) => Condition::Good("open".into()),
         (None, n) => Condition::Degraded(format!("{n} unreadable records were skipped")),
     }

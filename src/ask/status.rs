@@ -2,29 +2,36 @@ use std::io::{self, Write};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::table;
+use super::{
+    log_level, registries,
+    times::{ago, duration, past, time},
+};
 use crate::{
-    local::v1::{Counts, Part, StatusResponse, breaker, part::State},
-    pods::clean,
+    local::v1::{Counts, Part, StatusResponse, part::State},
+    table::{Look, Rows},
+    text::shown,
 };
 
 pub(super) fn table(status: &StatusResponse, out: &mut impl Write) -> io::Result<()> {
-    let StatusResponse { version, node, started, parts, pulls, counts, breakers } = status;
+    let StatusResponse { version, node, started, parts, pulls, counts, breakers, log_level } =
+        status;
     let now = Timestamp::now();
-    let up = table::time(started.as_ref()).map_or(SignedDuration::ZERO, |at| table::ago(at, now));
+    let up = time(started.as_ref()).map_or(SignedDuration::ZERO, |at| ago(at, now));
+    let (version, node) = (shown(Some(version)), shown(Some(node)));
     writeln!(out, "pullfuse {version} on node {node}, up for {up:#}")?;
 
-    let mut table = table::new(&["PART", "STATE", "WHAT"]);
+    let mut table = Rows::new(&["PART", "STATE", "WHAT"]);
     for Part { name, state, text } in parts {
-        let state = match State::try_from(*state) {
-            Ok(State::Good) => "ok",
-            Ok(State::Starting) => "not ready",
-            Ok(State::Degraded) => "degraded",
-            Ok(State::Unspecified) | Err(_) => "unknown",
+        let (look, state) = match State::try_from(*state) {
+            Ok(State::Good) => (Look::Plain, "ok"),
+            Ok(State::Starting) => (Look::Bad, "not ready"),
+            Ok(State::Degraded) => (Look::Warning, "degraded"),
+            Ok(State::Unspecified) | Err(_) => (Look::Plain, "unknown"),
         };
-        table.add_row([name.as_str(), state, &clean(text)]);
+        table.add(look, [name.clone(), state.to_owned(), text.clone()]);
     }
-    writeln!(out, "\n{}", table.trim_fmt())?;
+    writeln!(out)?;
+    table.write(out)?;
 
     if let Some(counts) = counts {
         let Counts {
@@ -43,35 +50,28 @@ pub(super) fn table(status: &StatusResponse, out: &mut impl Write) -> io::Result
              up, {held_back} held back"
         )?;
     }
+    if let Some(in_force) = log_level.as_ref().filter(|level| level.until.is_some()) {
+        writeln!(out, "\n{}", log_level::sentence(in_force))?;
+    }
     if !breakers.is_empty() {
-        let mut table = table::new(&["REGISTRY", "BREAKER", "SINCE", "UNTIL AT LATEST"]);
+        let mut table = Rows::new(&["REGISTRY", "BREAKER", "SINCE"]);
         for breaker in breakers {
-            let state = match breaker::State::try_from(breaker.state) {
-                Ok(breaker::State::Open) => "open",
-                Ok(breaker::State::HalfOpen) => "half open",
-                Ok(breaker::State::Unspecified) | Err(_) => "unknown",
-            };
-            let since = table::time(breaker.since.as_ref()).map(|at| table::ago(at, now));
-            let until = table::time(breaker.until.as_ref()).map(|at| table::ago(now, at));
-            table.add_row([
-                clean(&breaker.registry),
-                state.to_owned(),
-                since.map_or_else(String::new, |since| format!("{since:#} ago")),
-                until.map_or_else(String::new, |until| format!("in {until:#}")),
-            ]);
+            let state = registries::breaker(Some(breaker), now);
+            let since = past(breaker.since.as_ref(), now);
+            table.add(Look::Bad, [breaker.registry.clone(), state, since]);
         }
-        writeln!(out, "\n{}", table.trim_fmt())?;
+        writeln!(out)?;
+        table.write(out)?;
     }
     if pulls.is_empty() {
         return writeln!(out, "\nno pull goes on");
     }
-    let mut table = table::new(&["PULL", "POD", "AGE"]);
+    let mut table = Rows::new(&["PULL", "POD", "AGE"]);
     for pull in pulls {
-        table.add_row([
-            clean(&pull.image),
-            format!("{}/{}", clean(&pull.namespace), clean(&pull.pod)),
-            format!("{:#}", table::duration(pull.age.as_ref())),
-        ]);
+        let pod = format!("{}/{}", pull.namespace, pull.pod);
+        let age = format!("{:#}", duration(pull.age.as_ref()));
+        table.add(Look::Plain, [pull.image.clone(), pod, age]);
     }
-    writeln!(out, "\n{}", table.trim_fmt())
+    writeln!(out)?;
+    table.write(out)
 }

@@ -2,16 +2,16 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 
-use super::table;
+use super::times::{ago, duration, past, time};
 use crate::{
     local::v1::{WhatIfResponse, what_if_response},
-    pods::clean,
+    table::{Look, Rows},
 };
 
 pub(super) fn table(answer: &WhatIfResponse, out: &mut impl Write) -> io::Result<()> {
     let now = Timestamp::now();
     let WhatIfResponse { max_attempts, episodes, would_fail, recovered, .. } = answer;
-    let Some(since) = table::time(answer.since.as_ref()) else {
+    let Some(since) = time(answer.since.as_ref()) else {
         return writeln!(
             out,
             "no image has failed on this node yet: there is nothing to learn from"
@@ -23,31 +23,31 @@ pub(super) fn table(answer: &WhatIfResponse, out: &mut impl Write) -> io::Result
          {would_fail} pods would have been ended,\n  {recovered} of them had their image later: \
          ended by mistake,\n  {} were deleted later, {} were ended by pullfuse, {} are still \
          stuck,\n  {:#} of waiting would have been saved.",
-        table::duration(answer.min_elapsed.as_ref()),
-        table::ago(since, now),
+        duration(answer.min_elapsed.as_ref()),
+        ago(since, now),
         answer.deleted,
         answer.failed,
         answer.still_stuck,
-        table::duration(answer.waiting_saved.as_ref()),
+        duration(answer.waiting_saved.as_ref()),
     )?;
     if !answer.classes.is_empty() {
-        let mut table = table::new(&["CLASS", "WOULD FAIL", "RECOVERED"]);
+        let mut table = Rows::new(&["CLASS", "WOULD FAIL", "RECOVERED"]);
         for what_if_response::Class { class, would_fail, recovered } in &answer.classes {
-            table.add_row([class.clone(), would_fail.to_string(), recovered.to_string()]);
+            let look = if *recovered > 0 { Look::Warning } else { Look::Plain };
+            table.add(look, [class.clone(), would_fail.to_string(), recovered.to_string()]);
         }
-        writeln!(out, "\n{}", table.trim_fmt())?;
+        writeln!(out)?;
+        table.write(out)?;
     }
     if !answer.regrets.is_empty() {
-        let mut table = table::new(&["BY MISTAKE", "IMAGE", "WHEN"]);
+        let mut table = Rows::new(&["BY MISTAKE", "IMAGE", "WHEN"]);
         for regret in &answer.regrets {
-            let at = table::time(regret.at.as_ref()).map(|at| table::ago(at, now));
-            table.add_row([
-                format!("{}/{}", clean(&regret.namespace), clean(&regret.pod)),
-                clean(&regret.image),
-                at.map_or_else(String::new, |ago| format!("{ago:#} ago")),
-            ]);
+            let pod = format!("{}/{}", regret.namespace, regret.pod);
+            let when = past(regret.at.as_ref(), now);
+            table.add(Look::Warning, [pod, regret.image.clone(), when]);
         }
-        writeln!(out, "\n{}", table.trim_fmt())?;
+        writeln!(out)?;
+        table.write(out)?;
     }
     Ok(())
 }

@@ -1,11 +1,15 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Attempts, Causes, Change, PullKey, Source, Stage, Tally};
-use crate::pods::Trouble;
+use crate::{
+    clock::moved,
+    pods::{MESSAGE_LIMIT, Trouble},
+    text::plain,
+};
 
 /// The kubelet sends one `PullImage` per matching credential, back to back; its own back-off is
 /// never under 10 s.
-pub(super) const ONE_ATTEMPT: SignedDuration = SignedDuration::from_secs(5);
+pub const ONE_ATTEMPT: SignedDuration = SignedDuration::from_secs(5);
 /// A status that shows an attempt and the call that was it are never further apart, if the status
 /// was seen first: the call has ended by then.
 const SAME_ATTEMPT: SignedDuration = SignedDuration::from_secs(8);
@@ -26,6 +30,14 @@ pub struct Call {
     pub ended: Timestamp,
     /// The error, unless it succeeded; its text is empty where the wire did not tell it.
     pub error: Option<String>,
+}
+
+impl Call {
+    /// Moves its times, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.started = moved(self.started, by);
+        self.ended = moved(self.ended, by);
+    }
 }
 
 impl Attempts {
@@ -97,8 +109,8 @@ fn both(first: &str, second: String) -> String {
     }
     match first.strip_prefix('[').and_then(|first| first.strip_suffix(']')) {
         _ if first == second => second,
-        Some(first) => crate::pods::clean(&format!("[{first}, {second}]")),
-        None => crate::pods::clean(&format!("[{first}, {second}]")),
+        Some(first) => plain(&format!("[{first}, {second}]"), MESSAGE_LIMIT),
+        None => plain(&format!("[{first}, {second}]"), MESSAGE_LIMIT),
     }
 }
 

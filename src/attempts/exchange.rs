@@ -1,7 +1,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Call, PullKey};
-use crate::wire::{Exchange, Outcome};
+use crate::{
+    pods::{LONGEST_NAME, MESSAGE_LIMIT},
+    text::{self, plain},
+    wire::{Exchange, Outcome},
+};
 
 impl Call {
     /// An exchange as an attempt sees it; `None` for one that is no attempt: it broke off, or it is
@@ -9,19 +13,20 @@ impl Call {
     pub fn of(exchange: Exchange, ended: Timestamp) -> Option<Self> {
         let error = match exchange.outcome {
             Outcome::Succeeded => None,
-            Outcome::Failed => Some(text(exchange.code, exchange.message)),
+            Outcome::Failed => Some(error(exchange.code, exchange.message)),
             Outcome::Transport => return None,
         };
         let took = exchange.end_us.saturating_sub(exchange.start_us);
         let pull = exchange.pull;
+        let name = |name: Option<String>| plain(&name.unwrap_or_default(), LONGEST_NAME);
         let key = PullKey {
             pod_uid: pull.pod_uid.filter(|uid| !uid.is_empty())?,
-            image: pull.image.filter(|image| !image.is_empty())?,
+            image: text::image(&pull.image.filter(|image| !image.is_empty())?),
         };
         Some(Self {
             key,
-            namespace: pull.namespace.unwrap_or_default(),
-            pod: pull.pod.unwrap_or_default(),
+            namespace: name(pull.namespace),
+            pod: name(pull.pod),
             started: before(ended, took),
             ended,
             error,
@@ -30,9 +35,9 @@ impl Call {
 }
 
 /// The kubelet's own wording, so that an error reads alike from either source.
-fn text(code: Option<u32>, message: Option<String>) -> String {
+fn error(code: Option<u32>, message: Option<String>) -> String {
     let Some(message) = message else { return String::new() };
-    let message = crate::pods::clean(&message);
+    let message = plain(&message, MESSAGE_LIMIT);
     match code.and_then(|code| i32::try_from(code).ok()).map(tonic::Code::from_i32) {
         Some(code) => format!("rpc error: code = {code:?} desc = {message}"),
         None => message,

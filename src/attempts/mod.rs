@@ -13,11 +13,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    calls::Call,
+    calls::{Call, ONE_ATTEMPT},
     causes::{Causes, Judged},
 };
 use crate::{
     classify::Class,
+    clock::moved,
     pods::{ImageState, PodFacts, PodUid, Trouble},
 };
 
@@ -25,6 +26,9 @@ use crate::{
 /// `MaxImageBackOff`).
 const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(10);
 const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(300);
+
+/// After so many it no longer grows.
+const DOUBLINGS: u32 = 8;
 
 /// Attempts of which the time is kept. With the kubelet's longest back-off of 5 minutes they span
 /// about five hours; limits beyond that cannot be tried on them.
@@ -116,15 +120,33 @@ impl Tally {
 
     /// When the kubelet's back-off ends; it tries again within a few seconds of that.
     pub fn next_attempt(&self) -> Option<Timestamp> {
-        let doublings = self.attempts.saturating_sub(1).min(8);
-        let back_off = (FIRST_BACK_OFF * (1 << doublings)).min(LONGEST_BACK_OFF);
-        self.last_attempt.checked_add(back_off).ok()
+        self.attempt_after(1)
+    }
+
+    /// When the last of so many more attempts is due, by the kubelet's back-off.
+    pub fn attempt_after(&self, more: u32) -> Option<Timestamp> {
+        let grows = (0..more.min(DOUBLINGS)).try_fold(SignedDuration::ZERO, |sum, step| {
+            sum.checked_add(back_off(self.attempts.saturating_add(step)))
+        })?;
+        let rest = i32::try_from(more.saturating_sub(DOUBLINGS)).ok()?;
+        let waiting = grows.checked_add(LONGEST_BACK_OFF.checked_mul(rest)?)?;
+        self.last_attempt.checked_add(waiting).ok()
     }
 
     /// When it is sure that the last attempt is over: until then another credential may be tried,
     /// and what that one meets counts as well.
     pub fn settled_at(&self) -> Option<Timestamp> {
-        self.last_call?.checked_add(calls::ONE_ATTEMPT).ok()
+        self.last_call?.checked_add(ONE_ATTEMPT).ok()
+    }
+
+    /// Moves every time in it, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.first_attempt = moved(self.first_attempt, by);
+        self.last_attempt = moved(self.last_attempt, by);
+        self.last_call = self.last_call.map(|at| moved(at, by));
+        for attempt in &mut self.seen {
+            attempt.at = moved(attempt.at, by);
+        }
     }
 
     /// From the first to the last attempt, in whole seconds.
@@ -182,6 +204,11 @@ impl Attempts {
     pub fn of_pod<'a>(&'a self, uid: &'a PodUid) -> impl Iterator<Item = (&'a PullKey, &'a Tally)> {
         let first = PullKey { pod_uid: uid.clone(), image: String::new() };
         self.tallies.range(first..).take_while(move |(key, _)| key.pod_uid == *uid)
+    }
+
+    /// Moves every time, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.tallies.values_mut().for_each(|tally| tally.shift(by));
     }
 
     /// Notes whether the runtime had the image when its first attempt failed.
@@ -304,6 +331,12 @@ impl Attempts {
     pub fn retain(&mut self, keep: impl Fn(&PodUid) -> bool) -> Vec<(PullKey, Tally)> {
         self.tallies.extract_if(.., |key, _| !keep(&key.pod_uid)).collect()
     }
+}
+
+/// How long the kubelet waits after so many attempts.
+fn back_off(attempts: u32) -> SignedDuration {
+    let doublings = attempts.saturating_sub(1).min(DOUBLINGS);
+    (FIRST_BACK_OFF * (1 << doublings)).min(LONGEST_BACK_OFF)
 }
 
 fn recount_at(tally: &Tally) -> Option<Timestamp> {

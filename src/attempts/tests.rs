@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::fixtures::{failed, key, pod, start, trouble};
+use crate::fixtures::{failed, key, pod, start, tally, trouble};
 
 fn backing_off() -> ImageState {
     ImageState::BackingOff(trouble("Back-off pulling image"))
@@ -115,4 +115,17 @@ proptest! {
             prop_assert_eq!(attempts(&all), expected);
         }
     }
+}
+
+#[test]
+fn the_attempts_to_come_are_told_by_the_kubelets_back_off() {
+    let after = |tally: &Tally, more: u32| {
+        tally.attempt_after(more).map(|at| at.duration_since(tally.last_attempt).as_secs())
+    };
+    let first = tally(1);
+    assert_eq!([1, 2, 3].map(|more| after(&first, more)), [Some(10), Some(30), Some(70)]);
+    assert_eq!(after(&tally(5), 1), Some(160));
+    assert_eq!(after(&tally(6), 2), Some(600));
+    assert_eq!(after(&first, 20), Some(10 + 20 + 40 + 80 + 160 + 15 * 300));
+    assert_eq!(after(&first, u32::MAX), None, "past the end of time");
 }

@@ -1,12 +1,12 @@
 use std::io::{self, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
 use jiff::SignedDuration;
 
 use super::effective::{Effective, Limit, Row};
 use crate::{
     config::Action,
     pods::{MAX_ATTEMPTS_ANNOTATION, MODE_ANNOTATION},
+    table::{plain, text},
 };
 
 /// Writes the policy as people read it.
@@ -22,7 +22,7 @@ pub(super) fn write(effective: &Effective, to: &mut dyn Write) -> io::Result<()>
             limits(row),
         ]);
     }
-    writeln!(to, "{scopes}\n")?;
+    writeln!(to, "{}\n", text(scopes))?;
 
     if !effective.rules.is_empty() {
         let mut rules = plain();
@@ -30,7 +30,7 @@ pub(super) fn write(effective: &Effective, to: &mut dyn Write) -> io::Result<()>
         for row in &effective.rules {
             rules.add_row([&row.name, &row.when, &row.result]);
         }
-        writeln!(to, "{rules}\n")?;
+        writeln!(to, "{}\n", text(rules))?;
     }
 
     let mut rest = plain();
@@ -54,13 +54,7 @@ pub(super) fn write(effective: &Effective, to: &mut dyn Write) -> io::Result<()>
         ),
     };
     rest.add_row(["breaker".to_owned(), breaker]);
-    writeln!(to, "{rest}")
-}
-
-fn plain() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table
+    writeln!(to, "{}", text(rest))
 }
 
 fn pods(row: &Row) -> String {

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 /// Docker Hub's name.
 const DOCKER_HUB: &str = "docker.io";
+/// Stands for what cannot be the name of a registry.
+const INVALID: &str = "invalid";
 
 /// The host that failed, and how it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +30,8 @@ pub fn registry_of(image: &str) -> String {
     };
     match registry.as_str() {
         "index.docker.io" | "registry-1.docker.io" => DOCKER_HUB.to_owned(),
-        _ => registry,
+        host if is_host(host) => registry,
+        _ => INVALID.to_owned(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! A message as it came, cut into what is to be judged.
 
+use crate::text::visible;
+
 /// Bytes examined of a message: so many of its beginning, and a quarter of it of its end, where Go
 /// puts the innermost cause.
 const BEGINNING: usize = 16 * 1024;
@@ -32,8 +34,8 @@ const OPENINGS: [&str; 22] = [
     "context ",
 ];
 
-/// Bounded, on one line, one space between words, without control characters and terminal sequences, and with the escapes
-/// undone that logs and `%q` add.
+/// Bounded, on one line, one space between words, and with the escapes undone that logs and `%q`
+/// add.
 pub(super) fn readable(message: &str) -> String {
     let mut out = String::with_capacity(message.len().min(BEGINNING + END));
     if message.len() <= BEGINNING + END {
@@ -47,21 +49,15 @@ pub(super) fn readable(message: &str) -> String {
 }
 
 fn append(out: &mut String, text: &str) {
-    let mut chars = text.chars().peekable();
+    let mut chars = visible(text).peekable();
     while let Some(char) = chars.next() {
         match (char, chars.peek()) {
-            ('\u{1b}', Some('[')) => {
-                chars.next();
-                // A sequence ends with its first letter.
-                while chars.next_if(|c| matches!(c, ' '..='?')).is_some() {}
-                chars.next_if(|c| matches!(c, '@'..='~'));
-            }
             ('\\', Some('n' | 'r' | 't')) => {
                 chars.next();
                 space(out);
             }
             ('\\', Some('"')) => {}
-            _ if char.is_control() || char.is_whitespace() => space(out),
+            (' ', _) => space(out),
             _ => out.push(char),
         }
     }

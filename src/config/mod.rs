@@ -9,6 +9,7 @@ mod history;
 mod limits;
 mod load;
 mod pattern;
+pub mod reference;
 mod rules;
 mod scopes;
 mod selector;

@@ -1,21 +1,30 @@
 use std::fmt;
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{Glob, GlobSet};
 use serde::{Deserialize, Deserializer, de::Error};
+
+use crate::text::plain;
+
+/// Longest pattern: braces in braces take stack, and whoever reads must see what it means.
+const LONGEST: usize = 1024;
 
 /// A glob: `*` stands for any characters, also slashes.
 #[derive(Debug, Clone)]
-pub struct Pattern(GlobMatcher);
+pub struct Pattern {
+    glob: Glob,
+    // A set of one: a single glob panics where its braces are too deep for the regular expression.
+    set: GlobSet,
+}
 
 impl Pattern {
     /// Whether the whole text fits.
     pub fn matches(&self, text: &str) -> bool {
-        self.0.is_match(text)
+        self.set.is_match(text)
     }
 
     /// As it was written.
     pub fn as_str(&self) -> &str {
-        self.0.glob().glob()
+        self.glob.glob()
     }
 
     /// Whether it stands for nothing but its own text.
@@ -43,13 +52,21 @@ impl Pattern {
         if text.is_empty() {
             return Err("an empty pattern fits nothing; use for example \"ci-*\"".into());
         }
-        match GlobBuilder::new(text).build() {
-            Ok(glob) => Ok(Self(glob.compile_matcher())),
-            Err(error) => Err(format!(
-                "`{text}` is no pattern: {}; use for example \"ci-*\" or \"{{dev,test}}-?\"",
-                error.kind()
-            )),
+        if text.len() > LONGEST {
+            return Err(format!(
+                "the pattern is longer than {LONGEST} bytes; use several patterns"
+            ));
         }
+        let compiled = Glob::new(text).and_then(|glob| {
+            let set = GlobSet::builder().add(glob.clone()).build()?;
+            Ok(Self { glob, set })
+        });
+        compiled.map_err(|error| {
+            let kind = plain(&error.kind().to_string(), LONGEST);
+            format!(
+                "`{text}` is no pattern: {kind}; use for example \"ci-*\" or \"{{dev,test}}-?\""
+            )
+        })
     }
 }
 
@@ -86,6 +103,17 @@ mod tests {
         assert!(pattern("r.example/team/*").matches("r.example/team/a/b:1"));
         assert!(pattern("kube-system").matches("kube-system"));
         assert!(pattern("{dev,test}-?").matches("test-1"));
+    }
+
+    #[test]
+    fn patterns_that_would_take_too_much_are_refused() {
+        for nested in [100_000, 2000] {
+            let text = format!("{}a{}", "{".repeat(nested), "}".repeat(nested));
+            assert!(Pattern::parse(&text).unwrap_err().contains("longer than 1024 bytes"));
+        }
+        let deep = format!("{}a{}", "{".repeat(511), "}".repeat(511));
+        assert!(Pattern::parse(&deep).unwrap_err().contains("is no pattern"));
+        assert!(!pattern(&"{a,?}".repeat(204)).matches("b"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read, Write},
 };
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -10,6 +10,9 @@ use serde_json::json;
 
 use super::{ExplainError, Understood};
 use crate::classify::{Cause, Classifier, Code, Failure};
+
+/// Longest line that is read, in bytes; no runtime has so much to say.
+const LONGEST_LINE: u64 = 16 << 20;
 
 /// One failure. Other keys are ignored, so that the output of `replay -o json` can be explained.
 #[derive(Deserialize)]
@@ -39,8 +42,13 @@ pub(super) fn explain(
     let mut bytes = Vec::new();
     for number in 1_u64.. {
         bytes.clear();
-        if from.read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
-            break;
+        match from.as_mut().take(LONGEST_LINE).read_until(b'\n', &mut bytes).map_err(unreadable)? {
+            0 => break,
+            read if read as u64 == LONGEST_LINE => {
+                let why = format!("line {number} is longer than {LONGEST_LINE} bytes");
+                return Err(unreadable(io::Error::other(why)));
+            }
+            _ => {}
         }
         if bytes.trim_ascii().is_empty() {
             continue;

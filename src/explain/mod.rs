@@ -10,7 +10,6 @@ use std::{
     path::Path,
 };
 
-use comfy_table::{Table, presets};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -18,7 +17,8 @@ use crate::{
     classify::{Cause, Class, Classifier, Failure},
     cli::{Explain, Format},
     config::{self, Config, ConfigError, Mode},
-    terminal::shown,
+    table,
+    text::shown,
 };
 
 /// Why nothing could be explained.
@@ -93,7 +93,7 @@ pub fn explain(args: &Explain, to: &mut dyn Write) -> Result<Understood, Explain
                 .map_err(io::Error::from)?;
             writeln!(to)?;
         }
-        Format::Table => writeln!(to, "{}", table(&cause, &outlook))?,
+        Format::Table => writeln!(to, "{}", shown_as_table(&cause, &outlook))?,
     }
     to.flush()?;
     Ok(if cause.class == Class::Unknown { Understood::NotAll } else { Understood::All })
@@ -116,9 +116,8 @@ struct Answer<'a> {
     outlook: &'a str,
 }
 
-fn table(cause: &Cause, outlook: &str) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+fn shown_as_table(cause: &Cause, outlook: &str) -> String {
+    let mut table = table::plain();
     for (name, value) in [
         ("CLASS", cause.class.as_str()),
         ("DISPOSITION", cause.disposition.as_str()),
@@ -129,7 +128,7 @@ fn table(cause: &Cause, outlook: &str) -> Table {
     ] {
         table.add_row([name, &shown(Some(value))]);
     }
-    table
+    table::text(table)
 }
 
 /// What the configuration makes of such failures, for a pod that is in no scope.

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::policy::{
     breaker,
@@ -28,6 +29,15 @@ pub enum By {
     },
     /// Enough pods were ended lately.
     Cap(Cap),
+}
+
+/// That an operator let a pod go on in spite of what holds its verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Released {
+    /// The user id of who did it.
+    pub uid: u32,
+    /// When.
+    pub at: Timestamp,
 }
 
 impl By {

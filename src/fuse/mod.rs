@@ -9,9 +9,9 @@ mod held;
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-pub use self::held::{By, Held};
+pub use self::held::{By, Held, Released};
 use crate::{
     attempts::{Attempts, Call, Change, Judged, PullKey, Source, Tally},
     classify::{Cause, Failure},
@@ -76,12 +76,14 @@ pub struct Fuse {
     /// The cause of each last attempt, with what it was found in: a text seldom changes from one
     /// attempt to the next, and reading it is the dearest step.
     causes: BTreeMap<PullKey, (Trouble, Cause)>,
+    /// Pods that an operator let go on.
+    released: BTreeMap<PodUid, Released>,
 }
 
 impl Fuse {
     /// Goes on from what the ledger kept.
     pub fn new(tallies: BTreeMap<PullKey, Tally>, breaker: Breaker, caps: Caps) -> Self {
-        Self { attempts: Attempts::new(tallies), breaker, caps, causes: BTreeMap::new() }
+        Self { attempts: Attempts::new(tallies), breaker, caps, ..Self::default() }
     }
 
     /// Every image that fails now.
@@ -103,6 +105,12 @@ impl Fuse {
     /// The verdicts of the last window.
     pub fn caps(&self) -> &Caps {
         &self.caps
+    }
+
+    /// Images of which a cause is kept.
+    #[cfg(test)]
+    pub(crate) fn causes_kept(&self) -> usize {
+        self.causes.len()
     }
 
     /// Takes in a version of a pod.
@@ -135,6 +143,13 @@ impl Fuse {
         self.take_in(all.into_iter().map(Change::Moved).collect(), settings, now)
     }
 
+    /// Moves every time, because the clock was set: no time has passed by that.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.attempts.shift(by);
+        self.breaker.shift(by);
+        self.caps.shift(by);
+    }
+
     /// Takes in that time passes.
     pub fn tick(&mut self, settings: &Settings, now: Timestamp) -> Vec<Step> {
         let breaker = self.breaker.advance(&settings.config.breaker, now);
@@ -153,6 +168,7 @@ impl Fuse {
     pub fn retain(&mut self, keep: impl Fn(&PodUid) -> bool) -> Vec<Step> {
         let gone = self.attempts.retain(&keep).into_iter();
         self.causes.retain(|key, _| keep(&key.pod_uid));
+        self.released.retain(|uid, _| keep(uid));
         gone.map(|(key, tally)| Step::Forgotten(key, Box::new(tally))).collect()
     }
 
@@ -164,7 +180,13 @@ impl Fuse {
             let Some(cause) = self.cause(&key, settings) else { continue };
             let Some(tally) = self.attempts.get(&key) else { continue };
             let ruling = settings.policy.judge(pod, image, tally, now);
+            let released = !ruling.dry_run && self.released.contains_key(&pod.uid);
             let judgement = match ruling.decision {
+                // Whoever released it has read the report.
+                Decision::Report(_) | Decision::Fail if released => match tally.settled_at() {
+                    Some(until) if until > now => Judgement::Wait(until),
+                    _ => Judgement::Fail,
+                },
                 Decision::Wait(until) => Judgement::Wait(until),
                 Decision::Report(because) => Judgement::Report(because),
                 Decision::Leave(because) => Judgement::Leave(because),
@@ -185,6 +207,28 @@ impl Fuse {
             opinions.push(Opinion { key, judgement, ruling, cause });
         }
         opinions
+    }
+
+    /// Lets a pod go on: neither an outage nor a cap holds its verdict any more, and where it would
+    /// only be reported it is ended. All else is asked as always.
+    pub fn release(&mut self, pod: &PodUid, released: Released) {
+        self.released.insert(pod.clone(), released);
+    }
+
+    /// Whether an operator let this pod go on.
+    pub fn released(&self, pod: &PodUid) -> Option<Released> {
+        self.released.get(pod).copied()
+    }
+
+    /// Closes the breaker of a registry by hand; `None` if it holds nothing.
+    pub fn release_registry(
+        &mut self,
+        registry: &str,
+        uid: u32,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Option<Step> {
+        self.breaker.release(&settings.config.breaker, registry, uid, now).map(Step::Breaker)
     }
 
     /// Notes that a pod is being ended.
@@ -235,6 +279,7 @@ impl Fuse {
                         self.came(&key.image, settings, now, &mut steps);
                     }
                     self.causes.remove(&key);
+                    self.released.remove(&key.pod_uid);
                     steps.push(Step::Reset(key, tally));
                 }
             }

@@ -45,6 +45,26 @@ fn judgement(fuse: &mut Fuse, pod: &PodFacts, settings: &Settings, at: i64) -> J
     opinion.judgement.clone()
 }
 
+/// An hour without an agent: the kubelet has tried a dozen times meanwhile.
+#[test]
+fn what_nobody_saw_is_not_guessed() {
+    let settings = settings("[limits]\nmax_attempts = 3\nmin_elapsed = \"0s\"");
+    let kept = [(key(), crate::fixtures::tally(2))].into();
+    let mut fuse = Fuse::new(kept, Breaker::default(), Caps::default());
+    let attempts = |fuse: &Fuse| fuse.attempts().get(&key()).map(|tally| tally.attempts);
+    let shown = |state| pod(Some(state));
+    let backing_off = ImageState::BackingOff(crate::fixtures::trouble("Back-off"));
+    for (at, state, counted) in [
+        // As it was left: perhaps the same attempt.
+        (3600, crate::fixtures::failed(), 2),
+        (3610, backing_off, 2),
+        (3900, crate::fixtures::failed(), 3),
+    ] {
+        fuse.observe(&shown(state), &settings, after(at));
+        assert_eq!(attempts(&fuse), Some(counted), "at {at}");
+    }
+}
+
 #[test]
 fn a_missing_image_ends_its_pod_and_a_busy_registry_does_not() {
     let settings = settings("[limits]\nmax_attempts = 2\nmin_elapsed = \"10s\"");
@@ -165,4 +185,57 @@ fn a_pod_fails_since_the_first_attempt_of_what_still_fails() {
     assert_eq!(fuse.failing_since(&"p".into()), Some(after(20)));
     fuse.observe_call(call("p", "b", 100, None), &settings, after(100));
     assert_eq!(fuse.failing_since(&"p".into()), Some(after(50)));
+}
+
+#[test]
+fn who_is_released_waits_neither_for_an_outage_nor_for_a_cap_but_for_all_else() {
+    let toml = "[limits]\nmax_attempts = 2\nmin_elapsed = \"0s\"\n[breaker]\nimages = 2\n\
+        [caps]\nper_node = 1";
+    let settings = settings(toml);
+    let mut fuse = Fuse::default();
+    let (pod, by) = (stuck("a", "r.example/a:1"), Released { uid: 1000, at: after(4) });
+    for (uid, at) in [("a", 1), ("b", 2), ("a", 20)] {
+        let failed = call(uid, &format!("r.example/{uid}:1"), at, Some(MISSING));
+        fuse.observe_call(failed, &settings, after(at));
+    }
+    fuse.ended("batch", &settings, after(2));
+    assert!(matches!(judgement(&mut fuse, &pod, &settings, 30), Judgement::Held(_)));
+    fuse.release(&"a".into(), by);
+    assert_eq!(judgement(&mut fuse, &pod, &settings, 21), Judgement::Wait(after(25)));
+    assert_eq!(judgement(&mut fuse, &pod, &settings, 30), Judgement::Fail);
+    // One attempt is too few, whoever wants it.
+    fuse.release(&"b".into(), by);
+    let few = judgement(&mut fuse, &stuck("b", "r.example/b:1"), &settings, 30);
+    assert_eq!(few, Judgement::Leave(Because::BelowLimit));
+    // The image came: the next count is held as any.
+    fuse.observe_call(call("a", "r.example/a:1", 40, None), &settings, after(40));
+    assert_eq!(fuse.released(&"a".into()), None);
+}
+
+#[test]
+fn who_is_released_is_ended_where_it_would_be_reported_but_not_in_a_dry_run() {
+    let mut fuse = Fuse::default();
+    let text = "[limits]\nmax_attempts = 1\nmin_elapsed = \"0s\"\n";
+    let enforce = settings(text);
+    let pod = PodFacts { restart_policy: "Always".into(), ..stuck("a", "img") };
+    fuse.observe_call(call("a", "img", 1, Some(MISSING)), &enforce, after(1));
+    let report = Judgement::Report(Because::RestartPolicyAlways);
+    assert_eq!(judgement(&mut fuse, &pod, &enforce, 10), report);
+    fuse.release(&"a".into(), Released { uid: 0, at: after(10) });
+    assert_eq!(judgement(&mut fuse, &pod, &enforce, 10), Judgement::Fail);
+    let dry_run = settings(&format!("mode = \"dry-run\"\n{text}"));
+    assert_eq!(judgement(&mut fuse, &pod, &dry_run, 10), report);
+}
+
+#[test]
+fn it_is_told_when_a_limit_will_be_reached_and_what_then() {
+    let settings = settings("[limits]\nmax_attempts = 3\nmin_elapsed = \"5m\"");
+    let mut fuse = Fuse::default();
+    let pod = PodFacts { restart_policy: "Always".into(), ..stuck("a", "img") };
+    for (at, reached) in [(0, 300), (290, 310)] {
+        fuse.observe_call(call("a", "img", at, Some(MISSING)), &settings, after(at));
+        let [opinion] = &fuse.judge(&pod, &settings, after(at))[..] else { panic!("one image") };
+        assert_eq!(opinion.ruling.reached_at, Some(after(reached)));
+        assert_eq!(opinion.ruling.only_reported, Some(Because::RestartPolicyAlways));
+    }
 }

@@ -11,7 +11,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use self::what_if::{Answer, Question, Regret};
-use crate::attempts::{Attempt, PullKey, Tally};
+use crate::{
+    attempts::{Attempt, PullKey, Tally},
+    clock::moved,
+};
 
 /// How an episode ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -54,6 +57,15 @@ pub struct Episode {
 }
 
 impl Episode {
+    /// Moves every time in it, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        for attempt in &mut self.attempts {
+            attempt.at = moved(attempt.at, by);
+        }
+        self.dry_run = self.dry_run.map(|at| moved(at, by));
+        self.ended = self.ended.map(|(at, end)| (moved(at, by), end));
+    }
+
     /// What a tally shows.
     pub fn of(key: &PullKey, tally: &Tally) -> Self {
         Self {
@@ -86,6 +98,11 @@ impl History {
         number
     }
 
+    /// Moves every time, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.episodes.values_mut().for_each(|episode| episode.shift(by));
+    }
+
     /// One episode.
     pub fn get(&self, number: u64) -> Option<&Episode> {
         self.episodes.get(&number)
@@ -94,6 +111,11 @@ impl History {
     /// Every episode that ended, in that order.
     pub fn iter(&self) -> impl Iterator<Item = &Episode> {
         self.episodes.values()
+    }
+
+    /// Every episode that ended, with its number.
+    pub fn numbered(&self) -> impl Iterator<Item = (u64, &Episode)> {
+        self.episodes.iter().map(|(number, episode)| (*number, episode))
     }
 
     /// Drops what is too old or too much, and returns the numbers.

@@ -1,35 +1,44 @@
 //! What survives a restart, in one embedded database file.
 //!
-//! In: a [`Batch`] of tallies, verdicts, episodes and what parts of the agent remember. Out: what was
+//! In: a [`Batch`] of tallies, verdicts, episodes, changes and what parts of the agent remember. Out: what was
 //! [`Kept`]. Touches one file in `ledger.dir`: one process has it, a second one is refused. A record
-//! that cannot be read is skipped and counted, a file that is no database is set aside.
+//! that cannot be read is skipped and counted, a damaged file is set aside. An older layout is brought
+//! up to date, a newer one refused.
+//!
+//! The database checks its checksums only when asked, and may panic on what it then meets. So every
+//! byte is checked when the file is opened, a panic is taken for damage, and after a failed write the
+//! file is opened anew.
+
+mod open;
+mod upgrade;
 
 use std::{
     borrow::Borrow,
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use jiff::Timestamp;
-use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, Table,
-    TableDefinition,
-};
+use redb::{Database, Table, TableDefinition};
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
+use self::open::open_or_set_aside;
 use crate::{
     act::VerdictRecord,
     attempts::{PullKey, Tally},
+    faultpoint::{Point, reached},
+    guarded,
     history::Episode,
+    journal::Change,
     pods::PodUid,
 };
 
 const FILE: &str = "ledger.redb";
-/// Layout of the records; a change needs a migration.
-const VERSION: u64 = 1;
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// Pod UID and image → tally.
 const TALLIES: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("tallies");
@@ -37,6 +46,8 @@ const TALLIES: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("
 const VERDICTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("verdicts");
 /// Number → episode that ended.
 const EPISODES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("episodes");
+/// Number → change.
+const CHANGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("changes");
 /// What else a part of the agent keeps, under a name of its own.
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
 
@@ -61,15 +72,14 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// Written by a newer pullfuse.
-    #[error(
-        "the ledger {path} has version {found}, this pullfuse knows up to {VERSION}; run the \
-             newer pullfuse again or move the file away"
-    )]
+    #[error("{}", upgrade::newer(path, *found, writer.as_deref()))]
     Newer {
         /// The file.
         path: PathBuf,
-        /// Its version.
+        /// Its layout.
         found: u64,
+        /// The version of the pullfuse that wrote it.
+        writer: Option<String>,
     },
     /// A read or write failed.
     #[error("the ledger could not be read or written: {0}; check the node's disk")]
@@ -81,6 +91,11 @@ fn storage(error: impl Into<redb::Error>) -> LedgerError {
     LedgerError::Storage(Box::new(error.into()))
 }
 
+/// The database panicked.
+fn broken(panicked: guarded::Panicked) -> LedgerError {
+    storage(redb::Error::Io(io::Error::other(panicked)))
+}
+
 /// What was kept from before.
 #[derive(Debug, Default)]
 pub struct Kept {
@@ -90,12 +105,16 @@ pub struct Kept {
     pub verdicts: BTreeMap<PodUid, VerdictRecord>,
     /// Episodes that ended, by number.
     pub episodes: BTreeMap<u64, Episode>,
+    /// What changed lately, by number.
+    pub changes: BTreeMap<u64, Change>,
     /// What else was kept, by name.
     pub state: BTreeMap<String, Vec<u8>>,
     /// Records that could not be read and were skipped.
     pub unreadable: usize,
-    /// Where a file went that was no ledger.
+    /// Where a damaged file went.
     pub set_aside: Option<PathBuf>,
+    /// Whether a part of the file was damaged, so that what was stored last may be missing.
+    pub mended: bool,
 }
 
 /// Records to store (`Some`) or to delete (`None`), all or none of them.
@@ -107,6 +126,8 @@ pub struct Batch {
     pub verdicts: BTreeMap<PodUid, Option<VerdictRecord>>,
     /// Episodes by number.
     pub episodes: BTreeMap<u64, Option<Episode>>,
+    /// What changed, by number.
+    pub changes: BTreeMap<u64, Option<Change>>,
     /// See [`Batch::set_state`].
     state: BTreeMap<&'static str, Vec<u8>>,
 }
@@ -138,15 +159,23 @@ impl Batch {
 
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        let Self { tallies, verdicts, episodes, state } = self;
-        tallies.is_empty() && verdicts.is_empty() && episodes.is_empty() && state.is_empty()
+        let Self { tallies, verdicts, episodes, changes, state } = self;
+        tallies.is_empty()
+            && verdicts.is_empty()
+            && episodes.is_empty()
+            && changes.is_empty()
+            && state.is_empty()
     }
 }
 
 /// The open ledger.
 #[derive(Debug)]
 pub struct Ledger {
-    database: Database,
+    dir: PathBuf,
+    /// `None` after a failed write: the database then takes no other before it is opened again.
+    database: Mutex<Option<Database>>,
+    /// Whether nobody was told yet that a new file took the place of the one that was opened.
+    anew: AtomicBool,
 }
 
 impl Ledger {
@@ -154,97 +183,47 @@ impl Ledger {
     ///
     /// # Errors
     /// When the folder is unusable, another process has it open, or its version is newer.
-    pub fn open(dir: &Path, now: Timestamp) -> Result<(Self, Kept), LedgerError> {
+    pub fn open(dir: &Path) -> Result<(Self, Kept), LedgerError> {
         let folder = |source| LedgerError::Folder { dir: dir.into(), source };
         std::fs::create_dir_all(dir).map_err(folder)?;
-        let path = dir.join(FILE);
-        match Self::read(&path) {
-            Err(OpenError::Damaged(why)) => {
-                let aside = dir.join(format!("{FILE}.bad-{}", now.as_second()));
-                tracing::error!(file = %path.display(), set_aside = %aside.display(), error = %why,
-                    "the ledger is damaged: it is set aside and counting starts anew");
-                std::fs::rename(&path, &aside).map_err(folder)?;
-                let (ledger, mut kept) = Self::read(&path).map_err(|e| e.fatal(&path, dir))?;
-                kept.set_aside = Some(aside);
-                Ok((ledger, kept))
-            }
-            Err(error) => Err(error.fatal(&path, dir)),
-            Ok(read) => Ok(read),
-        }
+        let (database, kept) = open_or_set_aside(dir)?;
+        let (dir, database) = (dir.to_owned(), Mutex::new(Some(database)));
+        Ok((Self { dir, database, anew: AtomicBool::new(false) }, kept))
     }
 
-    fn read(path: &Path) -> Result<(Self, Kept), OpenError> {
-        let database = Database::create(path)?;
-        let write = database.begin_write().map_err(OpenError::damaged)?;
-        {
-            let mut meta = write.open_table(META).map_err(OpenError::damaged)?;
-            let found = meta.get("version").map_err(OpenError::damaged)?.map(|v| v.value());
-            match found {
-                Some(found) if found > VERSION => return Err(OpenError::Newer(found)),
-                Some(_) => {}
-                None => {
-                    meta.insert("version", VERSION).map_err(OpenError::damaged)?;
-                }
-            }
-            write.open_table(TALLIES).map_err(OpenError::damaged)?;
-            write.open_table(VERDICTS).map_err(OpenError::damaged)?;
-            write.open_table(EPISODES).map_err(OpenError::damaged)?;
-            write.open_table(STATE).map_err(OpenError::damaged)?;
-        }
-        write.commit().map_err(OpenError::damaged)?;
-
-        let mut kept = Kept::default();
-        let read = database.begin_read().map_err(OpenError::damaged)?;
-        let mut unreadable = 0;
-        rows(&read, TALLIES, |(pod_uid, image), value| match decode(value, pod_uid) {
-            Some(tally) => {
-                let key = PullKey { pod_uid: pod_uid.into(), image: image.into() };
-                kept.tallies.insert(key, tally);
-            }
-            None => unreadable += 1,
-        })?;
-        rows(&read, VERDICTS, |uid, value| match decode(value, uid) {
-            Some(record) => drop(kept.verdicts.insert(uid.into(), record)),
-            None => unreadable += 1,
-        })?;
-        rows(&read, EPISODES, |number, value| match decode(value, "an episode") {
-            Some(episode) => drop(kept.episodes.insert(number, episode)),
-            None => unreadable += 1,
-        })?;
-        rows(&read, STATE, |name, value| drop(kept.state.insert(name.into(), value.into())))?;
-        kept.unreadable = unreadable;
-        Ok((Self { database }, kept))
+    /// Whether the file went, or was found damaged, while the agent ran: there is a new one, which
+    /// holds nothing from before. Told once.
+    pub fn began_anew(&self) -> bool {
+        self.anew.swap(false, Ordering::Relaxed)
     }
 
     /// Stores a batch durably.
     ///
     /// # Errors
-    /// When the disk refuses; nothing of the batch is stored then.
+    /// When the disk refuses, or the file turns out to be damaged; nothing of the batch is stored
+    /// then.
     pub fn commit(&self, batch: &Batch) -> Result<(), LedgerError> {
         if batch.is_empty() {
             return Ok(());
         }
-        let write = self.database.begin_write().map_err(storage)?;
-        {
-            let mut table = write.open_table(TALLIES).map_err(storage)?;
-            for (key, tally) in &batch.tallies {
-                let key = (key.pod_uid.as_str(), key.image.as_str());
-                put(&mut table, key, tally.as_ref())?;
+        let mut open = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = match open.take() {
+            Some(database) => database,
+            None => {
+                let there = self.dir.join(FILE).exists();
+                let (database, kept) = open_or_set_aside(&self.dir)?;
+                if !there || kept.set_aside.is_some() {
+                    self.anew.store(true, Ordering::Relaxed);
+                }
+                database
             }
-            let mut table = write.open_table(VERDICTS).map_err(storage)?;
-            for (uid, verdict) in &batch.verdicts {
-                put(&mut table, uid.as_str(), verdict.as_ref())?;
-            }
-            let mut table = write.open_table(EPISODES).map_err(storage)?;
-            for (number, episode) in &batch.episodes {
-                put(&mut table, number, episode.as_ref())?;
-            }
-            let mut table = write.open_table(STATE).map_err(storage)?;
-            for (name, state) in &batch.state {
-                table.insert(*name, state.as_slice()).map_err(storage)?;
-            }
-        }
-        write.commit().map_err(storage)
+        };
+        reached(Point::BeforeCommit);
+        let written = guarded::catch(move || write(&database, batch).map(|()| database));
+        // After a failure it is not used again.
+        *open = Some(written.map_err(broken)??);
+        reached(Point::AfterCommit);
+        Ok(())
     }
 
     /// [`Ledger::commit`] on a thread of its own: a slow disk must not hold up the agent.
@@ -257,18 +236,31 @@ impl Ledger {
     }
 }
 
-/// Reads every row of a table.
-fn rows<K: redb::Key + 'static>(
-    read: &ReadTransaction,
-    table: TableDefinition<'_, K, &'static [u8]>,
-    mut each: impl FnMut(K::SelfType<'_>, &[u8]),
-) -> Result<(), OpenError> {
-    let table = read.open_table(table).map_err(OpenError::damaged)?;
-    for entry in table.iter().map_err(OpenError::damaged)? {
-        let (key, value) = entry.map_err(OpenError::damaged)?;
-        each(key.value(), value.value());
+fn write(database: &Database, batch: &Batch) -> Result<(), LedgerError> {
+    let write = database.begin_write().map_err(storage)?;
+    {
+        let mut table = write.open_table(TALLIES).map_err(storage)?;
+        for (key, tally) in &batch.tallies {
+            put(&mut table, (key.pod_uid.as_str(), key.image.as_str()), tally.as_ref())?;
+        }
+        let mut table = write.open_table(VERDICTS).map_err(storage)?;
+        for (uid, verdict) in &batch.verdicts {
+            put(&mut table, uid.as_str(), verdict.as_ref())?;
+        }
+        let mut table = write.open_table(EPISODES).map_err(storage)?;
+        for (number, episode) in &batch.episodes {
+            put(&mut table, number, episode.as_ref())?;
+        }
+        let mut table = write.open_table(CHANGES).map_err(storage)?;
+        for (number, change) in &batch.changes {
+            put(&mut table, number, change.as_ref())?;
+        }
+        let mut table = write.open_table(STATE).map_err(storage)?;
+        for (name, state) in &batch.state {
+            table.insert(*name, state.as_slice()).map_err(storage)?;
+        }
     }
-    Ok(())
+    write.commit().map_err(storage)
 }
 
 /// Stores a record, or deletes it.
@@ -294,45 +286,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8], of: &str) -> Option<T> {
         .ok()
 }
 
-/// Why opening stopped, before it is known what that means for the caller.
-enum OpenError {
-    InUse,
-    Newer(u64),
-    Io(io::Error),
-    Damaged(redb::Error),
-}
-
-impl OpenError {
-    fn damaged(error: impl Into<redb::Error>) -> Self {
-        match error.into() {
-            redb::Error::Io(error) => Self::Io(error),
-            error => Self::Damaged(error),
-        }
-    }
-
-    fn fatal(self, path: &Path, dir: &Path) -> LedgerError {
-        match self {
-            Self::InUse => LedgerError::InUse { path: path.into() },
-            Self::Newer(found) => LedgerError::Newer { path: path.into(), found },
-            Self::Io(source) => LedgerError::Folder { dir: dir.into(), source },
-            Self::Damaged(error) => storage(error),
-        }
-    }
-}
-
-impl From<DatabaseError> for OpenError {
-    fn from(error: DatabaseError) -> Self {
-        match error {
-            DatabaseError::DatabaseAlreadyOpen => Self::InUse,
-            DatabaseError::Storage(redb::StorageError::Io(error))
-                if error.kind() != io::ErrorKind::InvalidData =>
-            {
-                Self::Io(error)
-            }
-            error => Self::Damaged(error.into()),
-        }
-    }
-}
-
+#[cfg(test)]
+mod damage_tests;
 #[cfg(test)]
 mod tests;

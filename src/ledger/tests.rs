@@ -13,7 +13,7 @@ fn key(n: u32) -> PullKey {
 }
 
 fn open(dir: &TempDir) -> (Ledger, Kept) {
-    Ledger::open(dir.path(), now()).unwrap()
+    Ledger::open(dir.path()).unwrap()
 }
 
 fn batch(n: u32, tally: Option<Tally>) -> Batch {
@@ -61,7 +61,7 @@ fn parts_keep_what_they_like_under_their_names() {
 fn a_second_agent_is_refused_with_a_sentence() {
     let dir = TempDir::new().unwrap();
     let _first = open(&dir);
-    let error = Ledger::open(dir.path(), now()).unwrap_err();
+    let error = Ledger::open(dir.path()).unwrap_err();
     assert!(matches!(error, LedgerError::InUse { .. }));
     assert!(error.to_string().contains("another pullfuse"), "{error}");
 }
@@ -77,12 +77,35 @@ fn a_file_that_is_no_ledger_is_set_aside_and_kept() {
 }
 
 #[test]
+fn after_a_failed_write_the_file_is_opened_again() {
+    let dir = TempDir::new().unwrap();
+    let (ledger, _) = open(&dir);
+    ledger.commit(&batch(1, Some(tally(1)))).unwrap();
+    let fail = || *ledger.database.lock().unwrap() = None;
+    fail();
+    ledger.commit(&batch(2, Some(tally(2)))).unwrap();
+    assert!(!ledger.began_anew(), "nothing is missing");
+    fail();
+    std::fs::write(dir.path().join(FILE), b"not a database at all".repeat(500)).unwrap();
+    ledger.commit(&batch(3, Some(tally(3)))).unwrap();
+    assert!(ledger.began_anew() && !ledger.began_anew(), "told once");
+    fail();
+    std::fs::remove_file(dir.path().join(FILE)).unwrap();
+    ledger.commit(&batch(4, Some(tally(4)))).unwrap();
+    assert!(ledger.began_anew());
+    drop(ledger);
+    let (_, kept) = open(&dir);
+    assert_eq!(kept.tallies, [(key(4), tally(4))].into());
+}
+
+#[test]
 fn an_unreadable_record_costs_only_itself() {
     let dir = TempDir::new().unwrap();
     {
         let (ledger, _) = open(&dir);
         ledger.commit(&batch(1, Some(tally(3)))).unwrap();
-        let write = ledger.database.begin_write().unwrap();
+        let database = ledger.database.into_inner().unwrap().unwrap();
+        let write = database.begin_write().unwrap();
         write.open_table(TALLIES).unwrap().insert(("uid-2", "x"), &b"{]"[..]).unwrap();
         write.commit().unwrap();
     }
@@ -91,24 +114,13 @@ fn an_unreadable_record_costs_only_itself() {
 }
 
 #[test]
-fn a_newer_ledger_is_refused_and_left_as_it_is() {
-    let dir = TempDir::new().unwrap();
-    {
-        let (ledger, _) = open(&dir);
-        let write = ledger.database.begin_write().unwrap();
-        write.open_table(META).unwrap().insert("version", VERSION + 1).unwrap();
-        write.commit().unwrap();
-    }
-    let error = Ledger::open(dir.path(), now()).unwrap_err();
-    assert!(matches!(error, LedgerError::Newer { found: 2, .. }), "{error}");
-    assert!(dir.path().join(FILE).exists());
-}
-
-#[test]
 fn a_folder_that_cannot_be_made_is_named() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"a file, not a folder").unwrap();
     let dir = file.path().join("state");
-    let error = Ledger::open(&dir, now()).unwrap_err().to_string();
+    let error = Ledger::open(&dir).unwrap_err().to_string();
     assert!(error.contains(dir.to_str().unwrap()) && error.contains("ledger.dir"), "{error}");
 }
+
+#[path = "upgrade_tests.rs"]
+mod upgrade;

@@ -2,40 +2,34 @@ use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
-use strum::VariantNames;
+use jiff::Timestamp;
 use thiserror::Error;
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, broadcast, mpsc, oneshot, watch},
 };
 use tokio_stream::wrappers::UnixListenerStream;
-use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
+use tonic::{Request, Status, transport::server::UdsConnectInfo};
 
 use super::{
-    Question, WhatIf, timestamp,
-    v1::{
-        self, ListPodsRequest, ListPodsResponse, Part, StatusRequest, StatusResponse,
-        WhatIfRequest, WhatIfResponse,
-        agent_server::{Agent, AgentServer},
-    },
+    Numbered, Question,
+    v1::{self, agent_server::AgentServer},
 };
-use crate::{
-    classify::Class,
-    pulls::{Pull, Pulls},
-    serve::{Condition, Health},
-};
+use crate::{logging::Level, pulls::Pulls, serve::Health, settings::Settings};
 
-/// No answer takes longer.
+/// No answer takes longer; one that goes on, such as that to `Watch`, must have begun by then.
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long the judge may take; it may not have begun.
 const JUDGE_LIMIT: Duration = Duration::from_secs(2);
 /// Questions are small.
 const LARGEST_QUESTION: usize = 64 << 10;
 const CONCURRENT: usize = 16;
+/// People who watch a node at the same time.
+const WATCHING: usize = 16;
 
 /// The socket cannot be used.
 #[derive(Debug, Error)]
@@ -57,19 +51,26 @@ pub struct About {
     pub health: Health,
     /// The pulls that go on.
     pub pulls: Pulls,
+    /// The configuration in effect.
+    pub settings: watch::Receiver<Arc<Settings>>,
+    /// What is logged.
+    pub log: Level,
+    /// Where changes are told.
+    pub watchers: broadcast::Sender<Numbered>,
 }
 
 /// The API of one agent.
 #[derive(Debug)]
 pub struct Server {
-    about: About,
+    pub(super) about: About,
+    pub(super) watching: Arc<Semaphore>,
     judge: mpsc::Sender<Question>,
 }
 
 impl Server {
     /// A server that asks the judge over this queue.
     pub fn new(about: About, judge: mpsc::Sender<Question>) -> Self {
-        Self { about, judge }
+        Self { about, watching: Arc::new(Semaphore::new(WATCHING)), judge }
     }
 
     /// Serves until dropped.
@@ -78,34 +79,76 @@ impl Server {
     /// When the socket cannot be made or breaks.
     pub async fn run(self, socket: &Path) -> Result<(), SocketError> {
         let failed = |source| SocketError { path: socket.to_owned(), source };
+        let broken = |error: &dyn std::error::Error| failed(io::Error::other(crate::say(error)));
         let listener = bind(socket).await.map_err(failed)?;
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let ready = self.about.health.readiness();
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(v1::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .map_err(|error| broken(&error))?;
         let agent = AgentServer::new(self).max_decoding_message_size(LARGEST_QUESTION);
-        tonic::transport::Server::builder()
+        let serving = tonic::transport::Server::builder()
             .timeout(LIMIT)
             .concurrency_limit_per_connection(CONCURRENT)
             .layer(tonic::service::InterceptorLayer::new(own_user_only))
             .add_service(agent)
-            .serve_with_incoming(UnixListenerStream::new(listener))
-            .await
-            .map_err(|error| failed(io::Error::other(crate::say(&error))))
+            .add_service(health)
+            .add_service(reflection)
+            .serve_with_incoming(UnixListenerStream::new(listener));
+        tokio::select! {
+            ended = serving => ended.map_err(|error| broken(&error)),
+            () = tell_readiness(reporter, ready) => Ok(()),
+        }
     }
 
     /// Asks the judge.
-    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
+    pub(super) async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> Result<T, Status> {
         let (answer, answered) = oneshot::channel();
         let asking = async {
             self.judge.send(question(answer)).await.ok()?;
             answered.await.ok()
         };
-        tokio::time::timeout(JUDGE_LIMIT, asking).await.ok().flatten()
+        let asked = tokio::time::timeout(JUDGE_LIMIT, asking).await;
+        // The judge begins once the node's name is known to be right.
+        asked.ok().flatten().ok_or_else(|| {
+            Status::unavailable(
+                "the agent has not begun to judge; `pullfuse status` says what it waits for",
+            )
+        })
     }
+}
+
+/// The agent's readiness in the words of gRPC's health check.
+async fn tell_readiness(
+    reporter: tonic_health::server::HealthReporter,
+    mut ready: watch::Receiver<bool>,
+) {
+    use tonic_health::ServingStatus::{NotServing, Serving};
+    loop {
+        let status = if *ready.borrow_and_update() { Serving } else { NotServing };
+        for name in ["", v1::agent_server::SERVICE_NAME] {
+            reporter.set_service_status(name, status).await;
+        }
+        if ready.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// The user at the other end.
+pub(super) fn peer<T>(request: &Request<T>) -> Option<u32> {
+    let info = request.extensions().get::<UdsConnectInfo>();
+    info.and_then(|info| info.peer_cred).map(|peer| peer.uid())
 }
 
 /// Whoever is root can read the agent's memory; nobody else is to know the node's pods.
 fn own_user_only(request: Request<()>) -> Result<Request<()>, Status> {
-    let info = request.extensions().get::<UdsConnectInfo>();
-    let uid = info.and_then(|info| info.peer_cred).map(|peer| peer.uid());
-    match uid {
+    match peer(&request) {
         Some(uid) if uid == 0 || uid == rustix::process::geteuid().as_raw() => Ok(request),
         _ => Err(Status::permission_denied("only root and the agent's own user are answered")),
     }
@@ -126,138 +169,6 @@ async fn bind(socket: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-#[tonic::async_trait]
-impl Agent for Server {
-    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        let About { node, started, health, pulls } = &self.about;
-        let summary = self.ask(Question::Summary).await;
-        let (counts, breakers) = summary.map(|s| (s.counts, s.breakers)).unzip();
-        Ok(Response::new(StatusResponse {
-            version: env!("CARGO_PKG_VERSION").into(),
-            node: node.clone(),
-            started: Some(timestamp(*started)),
-            parts: health.parts().into_iter().map(|(name, state)| part(name, state)).collect(),
-            pulls: pulls.all().iter().map(pull).collect(),
-            counts,
-            breakers: breakers.unwrap_or_default(),
-        }))
-    }
-
-    async fn list_pods(
-        &self,
-        request: Request<ListPodsRequest>,
-    ) -> Result<Response<ListPodsResponse>, Status> {
-        let wanted = request.into_inner();
-        let answer = self.ask(|answer| Question::Pods(wanted, answer)).await;
-        answer.map(Response::new).ok_or_else(not_yet)
-    }
-
-    async fn what_if(
-        &self,
-        request: Request<WhatIfRequest>,
-    ) -> Result<Response<WhatIfResponse>, Status> {
-        let question = question(&request.into_inner()).map_err(Status::invalid_argument)?;
-        let answer = self.ask(|answer| Question::WhatIf(question, answer)).await;
-        answer.map(Response::new).ok_or_else(not_yet)
-    }
-}
-
-/// The judge begins once the node's name is known to be right.
-fn not_yet() -> Status {
-    Status::unavailable(
-        "the agent has not begun to judge; `pullfuse status` says what it waits for",
-    )
-}
-
-fn question(request: &WhatIfRequest) -> Result<WhatIf, String> {
-    let WhatIfRequest { max_attempts, class, min_elapsed } = request;
-    if *max_attempts == 0 {
-        return Err("max_attempts is 0; use 1 or more".into());
-    }
-    let known = || Class::VARIANTS.join(", ");
-    let class = match class.as_str() {
-        "" => None,
-        name => Some(name.parse().map_err(|_| format!("no class {name}; use one of {}", known()))?),
-    };
-    let least = |of: &pbjson_types::Duration| SignedDuration::new(of.seconds, of.nanos);
-    Ok(WhatIf { max_attempts: *max_attempts, min_elapsed: min_elapsed.as_ref().map(least), class })
-}
-
-fn part(name: &str, condition: Condition) -> Part {
-    use v1::part::State;
-    let (state, text) = match condition {
-        Condition::Starting(text) => (State::Starting, text),
-        Condition::Good(text) => (State::Good, text),
-        Condition::Degraded(text) => (State::Degraded, text),
-    };
-    Part { name: name.into(), state: state.into(), text }
-}
-
-fn pull(pull: &Pull) -> v1::Pull {
-    let age = pull.began.elapsed();
-    v1::Pull {
-        namespace: pull.namespace.clone(),
-        pod: pull.pod.clone(),
-        image: pull.key.image.clone(),
-        since: Some(timestamp(pull.since)),
-        age: Some(age.into()),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use prometheus_client::registry::Registry;
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::{
-        fixtures::{key, start},
-        local::{ClientError, connect},
-    };
-
-    fn about() -> About {
-        let health = Health::new(&mut Registry::default(), &["pods"]);
-        About { node: "node-a".into(), started: start(), health, pulls: Pulls::default() }
-    }
-
-    #[tokio::test]
-    async fn the_status_is_told_also_while_the_judge_has_not_begun() {
-        let folder = TempDir::new().unwrap();
-        let socket = folder.path().join("run").join("pullfuse.sock");
-        let about = about();
-        let names = ("batch".to_owned(), "p".to_owned());
-        about.pulls.set([Pull::new(key(), names, 1_000_000, 61_000_000)]);
-        about.health.set("pods", Condition::Degraded("API server away".into()));
-        let (judge, _nobody) = mpsc::channel(1);
-        let server = Server::new(about, judge);
-        let asking = async {
-            let mut client = loop {
-                match connect(&socket).await {
-                    Ok(client) => break client,
-                    Err(ClientError::Absent { .. }) => tokio::task::yield_now().await,
-                    Err(error) => panic!("{error}"),
-                }
-            };
-            client.status(StatusRequest {}).await.unwrap().into_inner()
-        };
-        let status = tokio::select! {
-            ended = server.run(&socket) => panic!("{ended:?}"),
-            status = asking => status,
-        };
-        assert_eq!(status.node, "node-a");
-        assert_eq!(status.counts, None);
-        assert_eq!(status.parts[0].text, "API server away");
-        assert_eq!(status.pulls[0].image, "img");
-        assert!(status.pulls[0].age.unwrap().seconds >= 60);
-        assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
-    }
-
-    #[tokio::test]
-    async fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
-        let folder = TempDir::new().unwrap();
-        let socket = folder.path().join("pullfuse.sock");
-        drop(bind(&socket).await.unwrap());
-        let _listener = bind(&socket).await.unwrap();
-        assert!(bind(&socket).await.unwrap_err().to_string().contains("another agent"));
-    }
-}
+#[path = "server_tests.rs"]
+mod tests;

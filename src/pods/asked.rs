@@ -1,6 +1,6 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::images::clean;
+use crate::text::plain;
 
 /// Annotation by which a pod asks for another number of attempts.
 pub const MAX_ATTEMPTS_ANNOTATION: &str = "pullfuse.io/max-attempts";
@@ -9,6 +9,8 @@ pub const MODE_ANNOTATION: &str = "pullfuse.io/mode";
 
 /// Longest value that is kept, in characters; no valid one is near it.
 const LONGEST: usize = 32;
+/// So many characters are never more bytes.
+const MOST: usize = 4 * LONGEST;
 
 /// What a pod asks for itself by annotations. The values are as written, so they may be nonsense.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,7 +32,7 @@ impl Asked {
 /// What is cut ends in an ellipsis, so that no longer value becomes a valid one.
 fn shorten(value: &str) -> String {
     match value.char_indices().nth(LONGEST) {
-        Some((end, _)) => clean(&value[..end]) + "…",
-        None => clean(value),
+        Some((end, _)) => plain(&value[..end], MOST) + "…",
+        None => plain(value, MOST),
     }
 }

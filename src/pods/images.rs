@@ -2,8 +2,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 
-/// Longest error text kept of a container status, in characters.
-const MESSAGE_LIMIT: usize = 1024;
+use crate::text::{self, plain};
+
+/// Longest error text that is kept, in bytes.
+pub const MESSAGE_LIMIT: usize = 1024;
 
 /// What a pod's status says about one of its images.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +42,7 @@ impl ImageState {
     /// Sorts a waiting reason; the reasons are those of the kubelet's `pkg/kubelet/images/types.go`
     /// and `cri-api/pkg/errors`. `None`: the reason says nothing about the image.
     fn of_waiting(reason: &str, message: &str) -> Option<Self> {
-        let trouble = || Trouble { reason: reason.into(), message: clean(message) };
+        let trouble = || Trouble { reason: reason.into(), message: plain(message, MESSAGE_LIMIT) };
         match reason {
             "ErrImagePull" | "RegistryUnavailable" | "SignatureValidationFailed" => {
                 Some(Self::Failed(trouble()))
@@ -131,10 +133,11 @@ pub(super) fn read(pod: &Pod) -> BTreeMap<String, ImageState> {
 }
 
 fn note(images: &mut BTreeMap<String, ImageState>, image: &str, state: ImageState) {
-    match images.get(image) {
+    let image = text::image(image);
+    match images.get(&image) {
         Some(known) if known.rank() >= state.rank() => {}
         _ => {
-            images.insert(image.to_owned(), state);
+            images.insert(image, state);
         }
     }
 }
@@ -163,11 +166,6 @@ fn state_of(status: &ContainerStatus) -> Option<ImageState> {
         waiting.reason.as_deref().unwrap_or_default(),
         waiting.message.as_deref().unwrap_or_default(),
     )
-}
-
-/// Texts of a runtime repeat what a registry sent, so they may hold anything.
-pub(crate) fn clean(message: &str) -> String {
-    message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_LIMIT).collect()
 }
 
 #[cfg(test)]

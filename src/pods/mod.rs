@@ -13,8 +13,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod;
 
 pub use asked::{Asked, MAX_ATTEMPTS_ANNOTATION, MODE_ANNOTATION};
-pub(crate) use images::clean;
-pub use images::{ImageState, Trouble};
+pub use images::{ImageState, MESSAGE_LIMIT, Trouble};
 pub use store::Pods;
 pub use watch::{PodEvent, watch};
 
@@ -27,6 +26,8 @@ pub type Labels = BTreeMap<String, String>;
 /// More labels than any pod has for a purpose. The API server bounds each of them but not their
 /// number, and pods of strangers must not fill the memory.
 const MOST_LABELS: usize = 128;
+/// Longest name of an object in Kubernetes, in bytes.
+pub const LONGEST_NAME: usize = 253;
 
 /// What pullfuse keeps of a pod.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,16 +66,18 @@ pub struct PodFacts {
 }
 
 impl PodFacts {
-    /// Reads the facts from an object; `None` when it lacks a name or UID, as no real pod does.
+    /// Reads the facts from an object; `None` when it lacks a name or UID, or has one that is none, as
+    /// no real pod does.
     pub fn read(pod: &Pod) -> Option<Self> {
         let meta = &pod.metadata;
         let spec = pod.spec.as_ref()?;
+        let name = |name: &Option<String>| name.clone().filter(|name| is_name(name));
         let annotated =
             |key: &str| meta.annotations.as_ref().is_some_and(|all| all.contains_key(key));
         Some(Self {
-            namespace: meta.namespace.clone()?,
-            name: meta.name.clone()?,
-            uid: meta.uid.clone()?,
+            namespace: name(&meta.namespace)?,
+            name: name(&meta.name)?,
+            uid: name(&meta.uid)?,
             resource_version: meta.resource_version.clone()?,
             phase: pod.status.as_ref().and_then(|s| s.phase.clone()).unwrap_or_default(),
             // The API server's default.
@@ -122,6 +125,11 @@ impl PodFacts {
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
+}
+
+/// Whether the API server would take it for a name or UID of anything.
+fn is_name(text: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::config;
+use crate::{clock::moved, config};
 
 /// The verdicts of the last window; kept in the ledger, so that a restart allows none more.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -74,6 +74,13 @@ impl Caps {
         // More than the cap tell nothing more.
         while self.verdicts.len() > usize::try_from(caps.per_node).unwrap_or(usize::MAX) {
             self.verdicts.pop_front();
+        }
+    }
+
+    /// Moves every time, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        for (at, _) in &mut self.verdicts {
+            *at = moved(*at, by);
         }
     }
 

@@ -55,18 +55,24 @@ impl Policy {
         let cause = tally.cause();
         let limit = in_force(limits, cause, &asking);
         let counted = counted(limits, cause, tally);
+        let action = action(pod, scope, &asking);
+        let only_reported = match action {
+            ActionFor::Report(because) => Some(because),
+            ActionFor::Fail | ActionFor::Ignore(_) => None,
+        };
         let decision = match untouchable(pod, image, scope) {
             Some(because) => Decision::Leave(because),
-            None => {
-                let action = action(pod, scope, &asking);
-                decide(action, cause.disposition, limit, counted, tally.first_attempt, now)
-            }
+            None => decide(action, cause.disposition, limit, counted, tally.first_attempt, now),
         };
         Ruling {
             decision,
             scope: scope.map(|scope| scope.conditions.name.clone()),
             limit: limit.max_attempts.number(),
             counted,
+            reached_at: (decision == Decision::Leave(Because::BelowLimit))
+                .then(|| reached_at(limit, counted, tally))
+                .flatten(),
+            only_reported,
             dry_run: self.dry_run || scope.is_some_and(|scope| scope.dry_run),
             bad_annotations: asking.bad,
         }
@@ -129,6 +135,12 @@ fn decide(
         Err(_) => Decision::Leave(Because::BelowLimit),
         Ok(_) => reached,
     }
+}
+
+fn reached_at(limit: InForce, counted: u32, tally: &Tally) -> Option<Timestamp> {
+    let more = limit.max_attempts.number()?.checked_sub(counted)?;
+    let elapsed = tally.first_attempt.checked_add(limit.min_elapsed).ok()?;
+    tally.attempt_after(more).map(|attempt| attempt.max(elapsed))
 }
 
 /// The limit of the last attempt's cause. A pod may ask for another number, but not turn what never

@@ -25,6 +25,11 @@ pub struct Ruling {
     pub limit: Option<u32>,
     /// The attempts that were compared with it.
     pub counted: u32,
+    /// When the limit is reached if attempts go on by the kubelet's back-off and fail of the same;
+    /// `None`: never, or that is past.
+    pub reached_at: Option<Timestamp>,
+    /// Why the pod is then left alone all the same.
+    pub only_reported: Option<Because>,
     /// Whether the decision is only to be told, not carried out.
     pub dry_run: bool,
     /// A sentence about each annotation that cannot be followed.
@@ -61,6 +66,8 @@ pub enum Because {
     RestartPolicyAlways,
     /// Fewer attempts than the limit.
     BelowLimit,
+    /// Its count is reached, its time is not.
+    TooEarly,
     /// The last attempt's cause is expected to pass.
     Transient,
     /// The last attempt failed of a fault of the node.
@@ -97,6 +104,7 @@ impl Because {
                 "its restartPolicy is Always, so its owner would only replace it"
             }
             Self::BelowLimit => "it has not failed often enough yet",
+            Self::TooEarly => "it has not failed for long enough yet",
             Self::Transient => "such a cause is expected to pass",
             Self::NodeFault => "the node is at fault, not the pod",
             Self::NeverLimit => "the limit for this cause is never",

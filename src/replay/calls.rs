@@ -1,14 +1,14 @@
 use std::io::Write;
 
-use comfy_table::Table;
 use serde::Serialize;
 
-use super::{ReplayError, remarks, seconds, table, write_json};
+use super::{ReplayError, remarks, seconds, write_json};
 use crate::{
     classify::{Class, Classifier, Code, Disposition, Failure},
     cli::Format,
     recording::Recording,
-    terminal::shown,
+    table,
+    text::shown,
     wire::{Decoder, Exchange, Outcome},
 };
 
@@ -70,8 +70,9 @@ impl Call {
 const COLUMNS: [&str; 10] =
     ["START", "TOOK", "NAMESPACE", "POD", "IMAGE", "OUTCOME", "CLASS", "HOST", "CODE", "MESSAGE"];
 
-fn rows(calls: &[Call]) -> Table {
-    let mut table = table(&COLUMNS);
+fn rows(calls: &[Call]) -> String {
+    let mut table = table::plain();
+    table.set_header(COLUMNS);
     for Call { exchange, class, host, .. } in calls {
         let Exchange { connection: _, stream: _, pull, start_us, end_us, outcome, code, message } =
             exchange;
@@ -89,5 +90,5 @@ fn rows(calls: &[Call]) -> Table {
             shown(message.as_deref()),
         ]);
     }
-    table
+    table::text(table)
 }

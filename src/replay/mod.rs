@@ -9,7 +9,6 @@ mod verdicts;
 
 use std::io::{self, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -18,7 +17,7 @@ use crate::{
     config::{self, ConfigError},
     recording::{Recording, RecordingError},
     settings::Settings,
-    terminal::shown,
+    text::shown,
     wire::{Counters, Decoder},
 };
 
@@ -69,13 +68,6 @@ fn write_json(
         to.write_all(b"\n")?;
     }
     Ok(())
-}
-
-fn table(columns: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(columns);
-    table
 }
 
 /// What the table cannot show.

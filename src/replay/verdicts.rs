@@ -1,10 +1,9 @@
 use std::{collections::BTreeSet, io::Write};
 
-use comfy_table::Table;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{ReplayError, remarks, seconds, table, write_json};
+use super::{ReplayError, remarks, seconds, write_json};
 use crate::{
     attempts::Call,
     classify::{Class, Disposition},
@@ -13,7 +12,8 @@ use crate::{
     recording::Recording,
     settings::Settings,
     simulation::{Fate, Outlook, Simulation},
-    terminal::shown,
+    table,
+    text::shown,
     wire::Decoder,
 };
 
@@ -130,8 +130,9 @@ fn verdict_at(outlook: &Outlook) -> Option<Timestamp> {
 const COLUMNS: [&str; 8] =
     ["NAMESPACE", "POD", "IMAGE", "ATTEMPTS", "COUNTED", "CLASS", "HOST", "OUTLOOK"];
 
-fn rows(fates: &[&Fate]) -> Table {
-    let mut table = table(&COLUMNS);
+fn rows(fates: &[&Fate]) -> String {
+    let mut table = table::plain();
+    table.set_header(COLUMNS);
     for fate in fates {
         let cause = fate.cause.as_ref();
         let limit = fate.limit.map_or_else(|| "never".into(), |limit| limit.to_string());
@@ -146,7 +147,7 @@ fn rows(fates: &[&Fate]) -> Table {
             outlook(fate),
         ]);
     }
-    table
+    table::text(table)
 }
 
 /// What would have been done, in a few words.

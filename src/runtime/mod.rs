@@ -21,10 +21,14 @@ use tonic::{
 };
 use tower::service_fn;
 
-use crate::config::Endpoint;
+use crate::{config::Endpoint, text::plain};
 
 /// No call may take longer; an image store busy unpacking can take seconds.
 const CALL_LIMIT: Duration = Duration::from_secs(5);
+/// Longest text of an answer that is told, in bytes.
+const TEXT_LIMIT: usize = 1024;
+/// Longest name and version of a runtime that is told, in bytes.
+const LONGEST_NAME: usize = 128;
 
 /// Why the runtime could not be asked.
 #[derive(Debug, Clone, Error)]
@@ -42,7 +46,7 @@ pub enum RuntimeError {
 
 impl From<Status> for RuntimeError {
     fn from(status: Status) -> Self {
-        Self::Refused(status.code(), status.message().to_owned())
+        Self::Refused(status.code(), plain(status.message(), TEXT_LIMIT))
     }
 }
 
@@ -136,7 +140,8 @@ async fn identify(channel: Channel, socket: &Path) -> Result<Identity, String> {
     request.set_timeout(CALL_LIMIT);
     let answer = RuntimeServiceClient::new(channel).version(request).await;
     let answer = answer.map_err(|status| RuntimeError::from(status).to_string())?.into_inner();
-    let (name, version) = (answer.runtime_name, answer.runtime_version);
+    let told = |text: &str| plain(text, LONGEST_NAME);
+    let (name, version) = (told(&answer.runtime_name), told(&answer.runtime_version));
     Ok(Identity { socket: socket.into(), name, version })
 }
 

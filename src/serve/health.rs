@@ -9,9 +9,14 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge},
     registry::Registry,
 };
+use tokio::sync::watch;
+
+use crate::text;
 
 /// The agent's loop turns at least every few seconds; after this long it is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
+/// Longest text of a part, in bytes.
+const TEXT_LIMIT: usize = 2048;
 
 /// How a part of the agent is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +29,24 @@ pub enum Condition {
     Degraded(String),
 }
 
+impl Condition {
+    /// Whatever comes from elsewhere goes to people on one line.
+    fn plain(self) -> Self {
+        let plain = |text: String| text::plain(&text, TEXT_LIMIT);
+        match self {
+            Self::Starting(text) => Self::Starting(plain(text)),
+            Self::Good(text) => Self::Good(plain(text)),
+            Self::Degraded(text) => Self::Degraded(plain(text)),
+        }
+    }
+}
+
 /// The health of all parts; clones share one state.
 #[derive(Debug, Clone)]
 pub struct Health {
     state: Arc<Mutex<State>>,
     degraded: Family<Vec<(&'static str, &'static str)>, Gauge>,
+    ready: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -49,11 +67,13 @@ impl Health {
         let parts =
             parts.iter().map(|part| (*part, Condition::Starting("has not begun".into()))).collect();
         let state = State { parts, last_turn: Instant::now() };
-        Self { state: Arc::new(Mutex::new(state)), degraded }
+        let ready = watch::Sender::new(false);
+        Self { state: Arc::new(Mutex::new(state)), degraded, ready }
     }
 
     /// Notes how a part is doing, and logs it when that is news.
     pub fn set(&self, part: &'static str, condition: Condition) {
+        let condition = condition.plain();
         let mut state = self.lock();
         // A part that has worked before and fails now leaves the agent ready.
         let condition = match (state.parts.get(part), condition) {
@@ -72,6 +92,8 @@ impl Health {
         let bad = !matches!(condition, Condition::Good(_));
         self.degraded.get_or_create(&vec![("part", part)]).set(bad.into());
         state.parts.insert(part, condition);
+        let ready = is_ready(&state);
+        self.ready.send_if_modified(|before| std::mem::replace(before, ready) != ready);
     }
 
     /// Notes that the agent's loop turned.
@@ -86,7 +108,12 @@ impl Health {
 
     /// Whether every part has worked.
     pub fn ready(&self) -> bool {
-        !self.lock().parts.values().any(|c| matches!(c, Condition::Starting(_)))
+        is_ready(&self.lock())
+    }
+
+    /// Tells when [`Health::ready`] changes.
+    pub fn readiness(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
     }
 
     /// Each part and how it is doing.
@@ -116,9 +143,30 @@ impl Health {
     }
 }
 
+fn is_ready(state: &State) -> bool {
+    !state.parts.values().any(|c| matches!(c, Condition::Starting(_)))
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::fixtures::{hostile, is_fit};
+
+    proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_part_is_one_line_whatever_it_says(text in hostile()) {
+            let health = health();
+            health.set("pods", Condition::Degraded(text.clone()));
+            health.set("runtime", Condition::Starting(text));
+            let report = health.report();
+            prop_assert_eq!(report.lines().count(), 2);
+            prop_assert!(report.lines().all(|line| is_fit(line) && line.len() < 2100), "{}", report);
+        }
+    }
 
     fn health() -> Health {
         Health::new(&mut Registry::default(), &["pods", "runtime"])
@@ -127,6 +175,7 @@ mod tests {
     #[test]
     fn ready_once_every_part_has_worked_and_still_when_one_fails_later() {
         let health = health();
+        let readiness = health.readiness();
         assert!(!health.ready());
         health.set("pods", Condition::Good("5 pods".into()));
         health.set("runtime", Condition::Starting("no socket".into()));
@@ -134,6 +183,7 @@ mod tests {
         assert_eq!(health.report(), "pods: ok: 5 pods\nruntime: not ready: no socket\n");
         health.set("runtime", Condition::Good("containerd".into()));
         assert!(health.ready());
+        assert!(readiness.has_changed().unwrap() && *readiness.borrow());
         health.set("pods", Condition::Starting("API server away".into()));
         assert!(health.ready());
         assert!(health.report().contains("pods: degraded: API server away"));

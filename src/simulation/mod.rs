@@ -98,6 +98,15 @@ impl Simulation {
         self.now = self.now.max(until);
     }
 
+    /// Drops a pod that is gone; what became of its images stays known. Returns what had been counted.
+    pub fn forget(&mut self, pod: &PodUid) -> Vec<Step> {
+        self.pods.remove(pod);
+        self.decided.remove(pod);
+        self.pulling.remove(pod);
+        self.due.retain(|key, _| key.pod_uid != *pod);
+        self.fuse.retain(|known| known != pod)
+    }
+
     /// Replaces the pods for which a pull goes on now.
     pub fn set_pulling(&mut self, pods: BTreeSet<PodUid>) {
         self.pulling = pods;
@@ -235,6 +244,8 @@ fn pulled(call: &Call) -> Fate {
     }
 }
 
+#[cfg(test)]
+mod churn_tests;
 #[cfg(test)]
 mod scale_tests;
 #[cfg(test)]

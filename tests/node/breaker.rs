@@ -67,7 +67,7 @@ async fn outage() -> anyhow::Result<()> {
     let held = "pullfuse_held_back{reason=\"breaker\"}";
     node.until_metric(&agent, held, IMAGES as f64).await?;
     assert_eq!(node.metric(&agent, "pullfuse_breakers{state=\"open\"}").await?, 1.0);
-    let pods = node.ask(&agent, &["pods"]).await?;
+    let pods = node.ask(&agent, &["pods", "-o", "wide"]).await?;
     assert!(pods.contains("registry 127.0.0.1:5001 seems to be out of order"), "{pods}");
 
     // A new agent knows of it, and that without another attempt.

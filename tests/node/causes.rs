@@ -100,7 +100,7 @@ async fn command_line() -> anyhow::Result<()> {
     node.rig.apply(&missing_pod(namespace, "ended", json!({}))).await?;
     node.wait_pod(namespace, "ended", "it is Failed", |pod| phase(pod) == "Failed").await?;
 
-    let pods = node.ask(&agent, &["pods", "-n", namespace]).await?;
+    let pods = node.ask(&agent, &["pods", "-n", namespace, "-o", "wide"]).await?;
     let line = |pod: &str| pods.lines().find(|line| line.contains(&format!("{namespace}/{pod}")));
     let waits = line("waits").unwrap_or_else(|| panic!("{pods}"));
     for words in ["127.0.0.1:5000/waits:nosuch", "not_found", "/50", "the pod is ended after 4"] {
@@ -118,10 +118,9 @@ async fn command_line() -> anyhow::Result<()> {
     assert_eq!((&failing["limit"], &failing["host"]), (&json!(50), &json!("127.0.0.1:5000")));
     assert!(failing["nextAttempt"].is_string(), "{failing}");
 
-    for (name, says) in [
-        ("waits", "write NAMESPACE/NAME"),
-        ("asked/nosuch", "no image of pod asked/nosuch fails on this node"),
-    ] {
+    for (name, says) in
+        [("waits", "write NAMESPACE/NAME"), ("asked/nosuch", "no pod asked/nosuch is on this node")]
+    {
         let (exit, said) = node.command(&agent, &["pod", name]).await?;
         assert_eq!(exit.code, Some(1), "{said}");
         assert!(said.contains(says), "{said}");

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::{
     deploy,
+    plugin::plugin,
     support::{LONG, Node, Waiting, condition, missing_pod, phase, scenario},
 };
 
@@ -20,6 +21,7 @@ async fn does_the_job() -> anyhow::Result<()> {
     let node = Node::start_bare(Options::default()).await?;
     deploy::push_image(&node.rig).await?;
     node.rig.apply(&deploy::manifests(&node.rig, 2, "5s")?).await?;
+    node.agents().ship("limits = { max_attempts = 2, min_elapsed = \"5s\" }");
     until_ready(&node).await?;
     node.until_policies_hold().await?;
     node.rig.namespace("ds").await?;
@@ -44,6 +46,11 @@ async fn does_the_job() -> anyhow::Result<()> {
     let log = logs(&node)?;
     assert!(log.contains("attached as"), "{log}");
     assert!(log.contains("\"source\":\"wire\""), "{log}");
+
+    // And whoever asks for the agents sees it.
+    let (code, out, errors) = plugin(&node, &node.rig.kubeconfig(), &["agents"])?;
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
+    assert!(out.contains("1 of 1 nodes have a ready agent") && out.contains(NODE), "{out}");
     Ok(())
 }
 

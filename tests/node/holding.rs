@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::support::{AgentOptions, Node, Waiting, condition, missing_pod, phase, scenario};
 
 const PODS: usize = 40;
-/// The kubelet reverts within seconds; see the table in the README.
+/// The kubelet reverts within seconds; see the table in docs/how-it-decides.md.
 const SETTLED: Duration = Duration::from_secs(20);
 
 pub fn trials() -> Vec<Trial> {

@@ -8,6 +8,8 @@
 
 #[path = "../support/deploy.rs"]
 mod deploy;
+#[path = "../support/render.rs"]
+mod render;
 mod support;
 
 mod breaker;
@@ -18,14 +20,20 @@ mod confinement;
 mod daemonset;
 mod dry_run;
 mod faults;
+mod harm;
 mod holding;
+mod hostile;
 mod images;
 mod jobs;
+mod oncall;
 mod outages;
+mod packaging;
+mod plugin;
 mod policy;
 mod preconditions;
 mod privilege;
 mod reload;
+mod soak;
 mod wire;
 
 use std::process::ExitCode;
@@ -35,27 +43,36 @@ use libtest_mimic::{Arguments, Trial};
 /// Scenarios at the same time; they wait far more than they work.
 const AT_ONCE: usize = 8;
 
+/// As the harness itself ends when a test has failed.
+const FAILED: u8 = 101;
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_ONCE);
     let trials: Vec<Trial> = [
+        harm::trials(),
         wire::trials(),
         holding::trials(),
         daemonset::trials(),
         outages::trials(),
+        packaging::trials(),
+        plugin::trials(),
         breaker::trials(),
         causes::trials(),
         policy::trials(),
         reload::trials(),
         dry_run::trials(),
         jobs::trials(),
+        oncall::trials(),
         images::trials(),
         bystanders::trials(),
         capture::trials(),
         preconditions::trials(),
         privilege::trials(),
         confinement::trials(),
+        hostile::trials(),
         faults::trials(),
+        soak::trials(),
     ]
     .into_iter()
     .flatten()
@@ -63,5 +80,8 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     support::stop_nodes();
     support::print_tried();
-    conclusion.exit_code()
+    match harm::conclude() {
+        true => conclusion.exit_code(),
+        false => ExitCode::from(FAILED),
+    }
 }

@@ -183,7 +183,7 @@ async fn caps() -> anyhow::Result<()> {
     }
     let held = "pullfuse_held_back{reason=\"per_node\"}";
     node.until_metric(&agent, held, 2.0).await?;
-    let pods = node.ask(&agent, &["pods", "-n", namespace]).await?;
+    let pods = node.ask(&agent, &["pods", "-n", namespace, "-o", "wide"]).await?;
     let says = "as many pods as caps.per_node allows were ended lately";
     assert_eq!(pods.matches(says).count(), 2, "{pods}");
 

@@ -30,9 +30,9 @@ pub fn trials() -> Vec<Trial> {
 
 /// Calls that ended, and those of them that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Calls {
-    all: f64,
-    failed: f64,
+pub struct Calls {
+    pub all: f64,
+    pub failed: f64,
 }
 
 /// What the kubelet counted since it started.
@@ -58,7 +58,7 @@ async fn ours(node: &Node, agent: &AgentOptions) -> anyhow::Result<Calls> {
 }
 
 /// Waits until both have counted `least` calls and agree; `before` is what earlier runs heard.
-async fn until_equal(
+pub async fn until_equal(
     node: &Node,
     agent: &AgentOptions,
     before: Calls,
@@ -127,7 +127,8 @@ async fn calls_equal_the_kubelets_own_count(containerd: Containerd) -> anyhow::R
     let least = 2.0 * (MISSING as f64 + 2.0);
     until_equal(&node, &agent, first, least).await?;
 
-    // A new runtime means a new socket and new connections.
+    // A new runtime means a new socket and new connections, and the agent has no rights any more.
+    node.until_readyz(&agent, |_, report| report.contains("capabilities dropped")).await?;
     node.rig.restart("containerd").await?;
     until_equal(&node, &agent, first, least + MISSING as f64).await?;
 

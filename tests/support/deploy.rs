@@ -68,7 +68,7 @@ fn replace(text: &str, from: &str, to: &str) -> anyhow::Result<String> {
     Ok(text.replace(from, to))
 }
 
-fn run(command: &mut Command) -> anyhow::Result<String> {
+pub fn run(command: &mut Command) -> anyhow::Result<String> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?} failed: {errors}");

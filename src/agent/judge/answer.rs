@@ -2,18 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Judge;
 use crate::{
     act::VerdictStage,
-    attempts::Tally,
     classify::Disposition,
-    fuse::{By, Judgement, Opinion},
+    fuse::By,
     history::{self, Episode},
-    local::{Question, Summary, WhatIf, duration, timestamp, v1},
-    pods::PodFacts,
-    policy::{Because, breaker::State},
+    local::{Question, Remembered, Summary, WhatIf, duration, timestamp, v1},
+    policy::breaker::State,
 };
 
 /// Pods that an answer names.
@@ -21,11 +19,31 @@ const MOST_REGRETS: usize = 20;
 
 impl Judge {
     /// Whoever asked may have gone away meanwhile.
-    pub(super) fn answer(&mut self, question: Question) {
+    pub(super) async fn answer(&mut self, question: Question) {
         match question {
             Question::Summary(answer) => drop(answer.send(self.summary())),
             Question::Pods(wanted, answer) => drop(answer.send(self.failing(&wanted))),
+            Question::Pod(wanted, answer) => drop(answer.send(self.pod(&wanted))),
+            Question::Images(answer) => drop(answer.send(self.images())),
+            Question::Registries(answer) => drop(answer.send(self.registries())),
+            Question::Changes(since, namespace, answer) => {
+                drop(answer.send(self.changes(since, &namespace)));
+            }
             Question::WhatIf(question, answer) => drop(answer.send(self.what_if(question))),
+            Question::Release(hold, uid, answer) => {
+                drop(answer.send(self.release(&hold, uid).await));
+            }
+        }
+    }
+
+    fn changes(&self, since: Option<SignedDuration>, namespace: &str) -> Remembered {
+        let now = self.now();
+        let since = since.and_then(|since| now.checked_sub(since).ok()).unwrap_or(Timestamp::MIN);
+        let changes = self.journal.since(since).filter(|(_, change)| change.concerns(namespace));
+        Remembered {
+            changes: changes.map(|(number, change)| (number, Arc::new(change.clone()))).collect(),
+            since: self.journal.complete_since(now),
+            next: self.journal.next(),
         }
     }
 
@@ -40,6 +58,10 @@ impl Judge {
             verdicts_given_up: at(VerdictStage::GivenUp),
             held_back: number(self.held.len()),
         };
+        Summary { counts, breakers: self.breakers() }
+    }
+
+    pub(super) fn breakers(&self) -> Vec<v1::Breaker> {
         let settings = &self.settings.config.breaker;
         let breaker = |(registry, state): (&str, State)| {
             let (name, since, longest) = match state {
@@ -55,61 +77,11 @@ impl Judge {
                 until: until.map(timestamp),
             })
         };
-        Summary { counts, breakers: self.fuse.breaker().troubled().filter_map(breaker).collect() }
-    }
-
-    fn failing(&mut self, wanted: &v1::ListPodsRequest) -> v1::ListPodsResponse {
-        let (settings, now) = (Arc::clone(&self.settings), Timestamp::now());
-        let fits = |wanted: &str, name: &str| wanted.is_empty() || wanted == name;
-        let mut images = Vec::new();
-        for pod in self.parts.pods.all() {
-            if fits(&wanted.namespace, &pod.namespace) && fits(&wanted.name, &pod.name) {
-                let opinions = self.fuse.judge(&pod, &settings, now);
-                images.extend(opinions.iter().filter_map(|opinion| self.image(&pod, opinion)));
-            }
-        }
-        v1::ListPodsResponse { images }
-    }
-
-    fn image(&self, pod: &PodFacts, opinion: &Opinion) -> Option<v1::FailingImage> {
-        let Opinion { key, ruling, cause, .. } = opinion;
-        let tally = self.fuse.attempts().get(key)?;
-        let verdict = self.verdicts.get(&pod.uid).filter(|verdict| verdict.key == *key);
-        let mut attempts_by_class = std::collections::HashMap::new();
-        for (judged, count) in tally.causes.iter() {
-            *attempts_by_class.entry(judged.class.as_str().to_owned()).or_default() += count;
-        }
-        let stage = verdict.map(|verdict| verdict.stage);
-        let waits = stage.is_none_or(|stage| stage == VerdictStage::DryRun);
-        Some(v1::FailingImage {
-            namespace: pod.namespace.clone(),
-            pod: pod.name.clone(),
-            pod_uid: pod.uid.clone(),
-            image: key.image.clone(),
-            attempts: tally.attempts,
-            attempts_by_class,
-            first_attempt: Some(timestamp(tally.first_attempt)),
-            last_attempt: Some(timestamp(tally.last_attempt)),
-            source: tally.source.as_str().into(),
-            class: cause.class.as_str().into(),
-            disposition: cause.disposition.as_str().into(),
-            rule: cause.rule.clone(),
-            host: cause.host.clone().unwrap_or_default(),
-            reason: tally.trouble.reason.clone(),
-            message: tally.trouble.message.clone(),
-            advice: cause.advice.clone(),
-            limit: ruling.limit.unwrap_or_default(),
-            counted: ruling.counted,
-            scope: ruling.scope.clone().unwrap_or_default(),
-            outlook: outlook(opinion, stage, tally),
-            next_attempt: tally.next_attempt().filter(|_| waits).map(timestamp),
-            verdict: stage.map(|stage| stage.as_str().to_owned()).unwrap_or_default(),
-            dry_run: ruling.dry_run,
-        })
+        self.fuse.breaker().troubled().filter_map(breaker).collect()
     }
 
     fn what_if(&self, question: WhatIf) -> v1::WhatIfResponse {
-        let now = Timestamp::now();
+        let now = self.now();
         let limits = &self.settings.config.limits;
         let disposition =
             question.class.map_or(Disposition::Permanent, |class| class.disposition());
@@ -169,42 +141,6 @@ impl Judge {
     }
 }
 
-fn number(n: usize) -> u32 {
+pub(super) fn number(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-/// What comes next for a pod, in one sentence.
-fn outlook(opinion: &Opinion, stage: Option<VerdictStage>, tally: &Tally) -> String {
-    match stage {
-        Some(VerdictStage::Decided) => return "the pod is being ended".into(),
-        Some(VerdictStage::Written) => {
-            return "the pod was ended; whether it stays so is watched".into();
-        }
-        Some(VerdictStage::Held) => return "the pod was ended".into(),
-        Some(VerdictStage::GivenUp) => {
-            return "the pod should be ended, but the API server or the kubelet would not have it"
-                .into();
-        }
-        Some(VerdictStage::DryRun) if opinion.ruling.dry_run => {
-            return "a dry run would have ended the pod".into();
-        }
-        // Verdicts are meant by now.
-        Some(VerdictStage::DryRun) | None => {}
-    }
-    let Opinion { judgement, ruling, .. } = opinion;
-    let ended = if ruling.dry_run { "would be ended (dry run)" } else { "is ended" };
-    match judgement {
-        Judgement::Fail => format!("the pod {ended}"),
-        Judgement::Wait(until) => format!("the pod {ended} at {until:.0}, unless its image comes"),
-        Judgement::Held(held) => held.to_string(),
-        Judgement::Report(because) => format!("reported only: {}", because.sentence()),
-        Judgement::Leave(Because::BelowLimit) => {
-            let left = ruling.limit.unwrap_or_default().saturating_sub(ruling.counted);
-            let attempts = if left == 1 { "attempt" } else { "attempts" };
-            format!("the pod {ended} after {left} more such {attempts}")
-        }
-        Judgement::Leave(because) => {
-            format!("left alone after {} failed attempts: {}", tally.attempts, because.sentence())
-        }
-    }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{BREAKER, CAPS, Done, Judge};
+use super::{BREAKER, CAPS, CLOCK, Done, Judge};
 use crate::{
     act::VerdictStage,
-    attempts::{Call, PullKey, Tally},
+    attempts::{Call, PullKey, Source, Tally},
     classify::Cause,
     fuse::Step,
     history::{End, Episode},
+    journal::{Change, Kind},
     ledger::{Batch, LedgerError},
     pods::PodUid,
     serve::Condition,
@@ -18,7 +19,7 @@ use crate::{
 
 impl Judge {
     pub(super) async fn count_call(&mut self, call: Call) {
-        let steps = self.fuse.observe_call(call, &self.settings, Timestamp::now());
+        let steps = self.fuse.observe_call(call, &self.settings, self.now());
         self.absorb(steps).await;
     }
 
@@ -27,7 +28,10 @@ impl Judge {
         for step in steps {
             match step {
                 Step::Counted(key, cause) => self.counted(key, &cause),
-                Step::Moved(key) => self.keep(&key),
+                Step::Moved(key) => {
+                    self.keep(&key);
+                    self.note_cause(&key);
+                }
                 Step::Reset(key, tally) => {
                     self.parts.metrics.reset();
                     tracing::info!(
@@ -37,12 +41,14 @@ impl Judge {
                         after_attempts = tally.attempts,
                         "image pulled: the count starts again"
                     );
+                    // The call itself was noted, and tells how long it took.
+                    if tally.source == Source::PodStatus {
+                        self.sources.came(&key.image, None, self.now());
+                        self.sources_saved.0 = false;
+                    }
                     self.end_episode(&key, &tally, Some(End::Recovered));
                 }
-                Step::Forgotten(key, tally) => {
-                    self.parts.pulls.forget(&key);
-                    self.end_episode(&key, &tally, None);
-                }
+                Step::Forgotten(key, tally) => self.end_episode(&key, &tally, None),
                 Step::Breaker(transition) => self.breaker_changed(&transition),
             }
         }
@@ -53,9 +59,12 @@ impl Judge {
 
     fn counted(&mut self, key: PullKey, cause: &Cause) {
         self.keep(&key);
-        let Some(tally) = self.fuse.attempts().get(&key) else { return };
+        let Some(tally) = self.fuse.attempts().get(&key).cloned() else { return };
+        self.note_attempt(&key, cause, &tally);
         self.parts.metrics.attempt(cause.class, tally.source);
-        self.parts.pulls.ended(&key, tally.last_attempt);
+        if let Some(ended) = self.parts.clock.instant(tally.last_attempt) {
+            self.parts.pulls.ended(&key, ended);
+        }
         tracing::info!(
             namespace = tally.namespace,
             pod = tally.pod,
@@ -85,7 +94,8 @@ impl Judge {
         self.waiting.remove(key);
         self.held.remove(key);
         self.reported.remove(key);
-        let now = Timestamp::now();
+        self.told_causes.remove(key);
+        let now = self.now();
         let verdict = self.verdicts.get(&key.pod_uid);
         let dry_run = verdict.filter(|v| v.key == *key && v.stage == VerdictStage::DryRun);
         // For whichever of its images.
@@ -94,6 +104,12 @@ impl Judge {
         });
         let end = end.unwrap_or(if ended_by_us { End::Failed } else { End::Deleted });
         let dry_run = dry_run.map(|verdict| verdict.decided_at);
+        let (kind, text) = match end {
+            End::Recovered => (Kind::Pulled, "the image came"),
+            End::Deleted => (Kind::Gone, "the pod is gone"),
+            End::Failed => (Kind::Gone, "the pod that was ended is gone"),
+        };
+        self.note(Change::of_image(now, kind, key, tally, text));
         let episode = Episode { dry_run, ended: Some((now, end)), ..Episode::of(key, tally) };
         if dry_run.is_some() {
             self.parts.metrics.dry_run_ended(end);
@@ -116,11 +132,17 @@ impl Judge {
         for number in self.history.trim(settings.most(), settings.keep, now) {
             self.unsaved.episodes.insert(number, None);
         }
+        for number in self.journal.trim(now) {
+            self.unsaved.changes.insert(number, None);
+        }
     }
 
     fn keep_breaker(&mut self) {
         if *self.parts.breaker.borrow() != *self.fuse.breaker() {
             self.parts.breaker.send_replace(self.fuse.breaker().clone());
+            let changes = self.journal.since(Timestamp::MIN);
+            self.unsaved.changes.extend(changes.map(|(number, c)| (number, Some(c.clone()))));
+            self.sources_saved.0 = false;
             let kept = self.unsaved.set_state(BREAKER, self.fuse.breaker());
             self.note_save(kept);
         }
@@ -132,25 +154,49 @@ impl Judge {
     }
 
     pub(super) async fn save(&mut self) {
+        if self.parts.ledger.began_anew() {
+            tracing::warn!("the ledger was damaged or is gone: everything is stored anew");
+            self.keep_all();
+        }
         if self.unsaved.is_empty() {
             return;
         }
+        let read = self.unsaved.set_state(CLOCK, &self.parts.clock.reading());
+        self.note_save(read);
         let batch = self.unsaved.clone();
         let saved = Arc::clone(&self.parts.ledger).commit_off_thread(batch).await;
         if saved.is_ok() {
             self.unsaved = Batch::default();
             if std::mem::take(&mut self.save_failed) {
                 self.parts.health.set("ledger", Condition::Good("open".into()));
+                // Verdicts wait for this.
+                self.judge_all = true;
             }
         }
         self.note_save(saved);
     }
 
-    fn note_save(&mut self, saved: Result<(), LedgerError>) {
+    /// Nothing of what is known is stored any more, or all of it is dated anew.
+    pub(super) fn keep_all(&mut self) {
+        let tallies = self.fuse.attempts().iter();
+        self.unsaved.tallies.extend(tallies.map(|(key, tally)| (key.clone(), Some(tally.clone()))));
+        let verdicts = self.verdicts.iter();
+        self.unsaved.verdicts.extend(verdicts.map(|(uid, v)| (uid.clone(), Some(v.clone()))));
+        let episodes = self.history.numbered();
+        self.unsaved.episodes.extend(episodes.map(|(number, e)| (number, Some(e.clone()))));
+        let kept = self.unsaved.set_state(BREAKER, self.fuse.breaker());
+        self.note_save(kept);
+        self.keep_caps();
+    }
+
+    pub(super) fn note_save(&mut self, saved: Result<(), LedgerError>) {
         if let Err(error) = saved {
             self.save_failed = true;
             self.parts.metrics.ledger_error();
-            let text = format!("counts are kept in memory only and stored later: {error}");
+            let text = format!(
+                "counts are kept in memory and stored later, and no verdict is carried out before \
+                 that: {error}"
+            );
             self.parts.health.set("ledger", Condition::Degraded(text));
         }
     }
@@ -169,6 +215,8 @@ impl Judge {
         let steps = self.fuse.retain(&keep);
         self.absorb(steps).await;
         self.told_annotations.retain(|uid, _| keep(uid));
+        // Also of images that came in the end, whose tallies are gone already.
+        self.parts.pulls.retain(&keep);
         let gone: Vec<_> = self
             .verdicts
             .extract_if(.., |uid, _| !keep(uid) && !self.under_way.contains(uid))

@@ -3,6 +3,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::SignedDuration;
+
 use crate::{attempts::Call, pods::PodUid};
 
 /// The watch of pods may lag behind the kubelet's, for as long as it takes to connect again.
@@ -32,6 +34,11 @@ impl Early {
             }
         }
         self.calls.push_back((Instant::now(), call));
+    }
+
+    /// Moves every call, because the clock was set.
+    pub(super) fn shift(&mut self, by: SignedDuration) {
+        self.calls.iter_mut().for_each(|(_, call)| call.shift(by));
     }
 
     /// The calls for this pod, in their order.

@@ -4,6 +4,7 @@
 use super::Judge;
 use crate::{
     events::{Note, Subject},
+    journal::{Change, Kind},
     pulls::Pull,
     serve::Condition,
 };
@@ -17,6 +18,7 @@ impl Judge {
         self.parts.metrics.held_up(waiting);
         let Some(pull) = pull.filter(|_| waiting > 0) else {
             self.told_of = None;
+            self.holdup = None;
             let text = "no pull holds up others".to_owned();
             return self.parts.health.set("pulls", Condition::Good(text));
         };
@@ -28,12 +30,17 @@ impl Judge {
             pull.since,
             if waiting == 1 { "pod" } else { "pods" },
         );
-        self.parts.health.set("pulls", Condition::Degraded(text));
+        self.holdup = Some(text.clone());
+        self.parts.health.set("pulls", Condition::Degraded(text.clone()));
         let this = (pull.key.pod_uid.clone(), pull.start_us);
         if self.told_of.as_ref() == Some(&this) {
             return;
         }
         self.told_of = Some(this);
+        let pod = (pull.namespace.clone(), pull.pod.clone(), pull.key.pod_uid.clone());
+        let image = pull.key.image.clone();
+        let change = Change::of_node(self.now(), Kind::Holdup, &text);
+        self.note(Change { pod, image, ..change });
         self.tell(note(&pull, waiting));
     }
 }

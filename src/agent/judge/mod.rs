@@ -1,10 +1,15 @@
 //! The agent's loop: pods change, attempts are counted and stored, and verdicts begin.
 
 mod answer;
+mod clock;
 mod count;
 mod early;
+mod failing;
 mod holdup;
+mod note;
+mod origins;
 mod pods;
+mod release;
 mod tell;
 mod verdicts;
 
@@ -18,27 +23,31 @@ use std::{
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{broadcast, mpsc, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
 use self::early::Early;
-use super::metrics::Metrics;
+use super::{listen::Ended, metrics::Metrics};
 use crate::{
     act::{self, Actor, Outcome, VerdictRecord},
-    attempts::{Call, PullKey},
+    attempts::{Call, PullKey, Tally},
+    classify::Class,
+    clock::{Clock, Reading},
     events::Events,
     fuse::{Fuse, Held, Step},
     history::History,
+    journal::{Change, Journal, Kind},
     ledger::{Batch, Kept, Ledger},
-    local::Question,
+    local::{Numbered, Question},
     pods::{PodEvent, PodFacts, PodUid, Pods},
     policy::breaker::Breaker,
     pulls::Pulls,
     runtime::Runtime,
     serve::Health,
     settings::Settings,
+    sources::Sources,
 };
 
 /// The loop turns at least this often, so that a stuck one can be told from an idle one.
@@ -47,9 +56,16 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 /// jitter), so one that has been quiet for longer works.
 const QUIET: Duration = Duration::from_secs(90);
 
+/// They change with every pull, and nothing depends on them.
+const KEEP_SOURCES_EVERY: Duration = Duration::from_secs(60);
+
 /// Names under which the ledger keeps what the fuse remembers beside the tallies.
 const BREAKER: &str = "breaker";
 const CAPS: &str = "caps";
+/// And what is only told to whoever asks.
+const SOURCES: &str = "sources";
+/// How the clock stood by which all of it is dated.
+const CLOCK: &str = "clock";
 
 /// What the judge works with.
 pub(super) struct Parts {
@@ -62,15 +78,18 @@ pub(super) struct Parts {
     pub(super) actor: Arc<Actor>,
     pub(super) runtime: Runtime,
     pub(super) pulls: Pulls,
+    pub(super) clock: Clock,
     pub(super) events: Events,
     pub(super) health: Health,
     pub(super) metrics: Metrics,
     pub(super) act_metrics: act::Metrics,
+    /// Whoever watches hears of every change.
+    pub(super) watchers: broadcast::Sender<Numbered>,
 }
 
 /// What the judge hears beside the watch of pods.
 pub(super) struct Inputs {
-    pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) calls: mpsc::Receiver<Ended>,
     pub(super) questions: mpsc::Receiver<Question>,
 }
 
@@ -81,6 +100,12 @@ pub(super) struct Judge {
     settings: Arc<Settings>,
     fuse: Fuse,
     history: History,
+    journal: Journal,
+    sources: Sources,
+    /// Whether the ledger has the sources as they are, and when it got them.
+    sources_saved: (bool, Instant),
+    /// The cause that people were last told of.
+    told_causes: BTreeMap<PullKey, Class>,
     verdicts: BTreeMap<PodUid, VerdictRecord>,
     /// Verdicts that an actor carries out now.
     under_way: HashSet<PodUid>,
@@ -105,6 +130,8 @@ pub(super) struct Judge {
     early: Early,
     /// The pull that people were last told holds up the node, by pod and start.
     told_of: Option<(PodUid, u64)>,
+    /// A sentence about the pull that holds up the node now.
+    holdup: Option<String>,
     tasks: JoinSet<Done>,
 }
 
@@ -119,9 +146,17 @@ impl Judge {
     pub(super) fn new(mut parts: Parts) -> Self {
         let mut kept = std::mem::take(&mut parts.kept);
         let (breaker, caps) = (kept.state::<Breaker>(BREAKER), kept.state(CAPS));
+        let reading: Option<Reading> = kept.state(CLOCK);
         parts.breaker.send_replace(breaker.clone());
         let settings = Arc::clone(&parts.settings.borrow_and_update());
-        Self {
+        let moved = reading.and_then(|reading| parts.clock.moved_since(&reading));
+        let told = |(key, tally): (&PullKey, &Tally)| (key.clone(), tally.cause().class);
+        let mut judge = Self {
+            journal: Journal::new(std::mem::take(&mut kept.changes)),
+            sources: kept.state(SOURCES),
+            sources_saved: (true, Instant::now()),
+            told_causes: kept.tallies.iter().map(told).collect(),
+            holdup: None,
             parts,
             settings,
             fuse: Fuse::new(kept.tallies, breaker, caps),
@@ -139,7 +174,15 @@ impl Judge {
             early: Early::default(),
             told_of: None,
             tasks: JoinSet::new(),
+        };
+        if let Some(by) = moved {
+            judge.clock_was_set(by);
         }
+        let now = judge.now();
+        judge.sources.begin(now);
+        let text = format!("pullfuse {} starts", env!("CARGO_PKG_VERSION"));
+        judge.note(Change::of_node(now, Kind::Started, &text));
+        judge
     }
 
     /// Runs until `stop`, then stores what is not stored yet.
@@ -156,11 +199,11 @@ impl Judge {
             self.parts.health.turned();
             // Also when pods change all the time.
             let rest = LONGEST_SLEEP.saturating_sub(looked.elapsed());
-            let sleep = self.until_due(Timestamp::now()).min(rest);
+            let sleep = self.until_due(self.now()).min(rest);
             tokio::select! {
                 Some(event) = events.next() => self.on_event(event).await,
-                Some(call) = inputs.calls.recv() => self.on_call(call).await,
-                Some(question) = inputs.questions.recv() => self.answer(question),
+                Some(ended) = inputs.calls.recv() => self.on_ended(ended).await,
+                Some(question) = inputs.questions.recv() => self.answer(question).await,
                 Ok(()) = settings.changed() => {
                     let new = Arc::clone(&settings.borrow_and_update());
                     self.on_settings(new).await;
@@ -175,9 +218,11 @@ impl Judge {
                 }
                 () = stop.cancelled() => break,
             }
+            self.follow_clock();
             self.judge_all_if_due().await;
             self.count_what_waits();
         }
+        self.keep_sources(Duration::ZERO);
         self.save().await;
     }
 
@@ -190,7 +235,9 @@ impl Judge {
     }
 
     /// A call on the CRI socket ended.
-    async fn on_call(&mut self, call: Call) {
+    async fn on_ended(&mut self, (exchange, heard): Ended) {
+        let Some(call) = Call::of(exchange, self.parts.clock.at(heard)) else { return };
+        self.note_success(&call);
         let Some(pod) = self.parts.pods.get(&call.key.pod_uid) else {
             return self.early.keep(call);
         };
@@ -210,7 +257,7 @@ impl Judge {
         if self.troubled_at.is_some_and(|at| at.elapsed() > QUIET) && self.parts.health.ready() {
             self.watch_works();
         }
-        let now = Timestamp::now();
+        let now = self.now();
         let steps = self.fuse.tick(&self.settings, now);
         let due = self.waiting.extract_if(.., |_, until| *until <= now).map(|(key, _)| key.pod_uid);
         let counted = steps.iter().filter_map(|step| match step {
@@ -223,6 +270,7 @@ impl Judge {
         self.judge_in_order(due).await;
         self.look_for_holdup();
         self.trim_history(now);
+        self.keep_sources(KEEP_SOURCES_EVERY);
         self.save().await;
     }
 
@@ -230,10 +278,12 @@ impl Judge {
     async fn on_settings(&mut self, settings: Arc<Settings>) {
         self.settings = settings;
         // Its rules may see other causes.
-        let steps = self.fuse.look_again(&self.settings, Timestamp::now());
+        let steps = self.fuse.look_again(&self.settings, self.now());
         self.absorb(steps).await;
         self.reported.clear();
         self.judge_all = true;
+        let text = "a new configuration is in effect";
+        self.note(Change::of_node(self.now(), Kind::Config, text));
     }
 
     async fn judge_all_if_due(&mut self) {

@@ -2,8 +2,6 @@
 
 use std::{collections::HashSet, time::Instant};
 
-use jiff::Timestamp;
-
 use super::Judge;
 use crate::{
     api::ApiError,
@@ -18,7 +16,7 @@ impl Judge {
             PodEvent::Changed(pod) => {
                 self.watch_works();
                 self.parts.pods.insert(PodFacts::clone(&pod));
-                let steps = self.fuse.observe(&pod, &self.settings, Timestamp::now());
+                let steps = self.fuse.observe(&pod, &self.settings, self.now());
                 self.absorb(steps).await;
                 self.take_early(&pod.uid).await;
                 self.judge(&pod).await;
@@ -46,7 +44,7 @@ impl Judge {
         self.parts.pods.replace(pods.clone());
         let present: HashSet<&PodUid> = pods.iter().map(|pod| &pod.uid).collect();
         self.forget(|uid| present.contains(uid)).await;
-        let now = Timestamp::now();
+        let now = self.now();
         for pod in &pods {
             let steps = self.fuse.observe(pod, &self.settings, now);
             self.absorb(steps).await;

@@ -7,6 +7,7 @@ use super::{Done, Judge};
 use crate::{
     events::{Note, Subject},
     fuse::Opinion,
+    journal::{Change, Kind},
     pods::PodFacts,
     policy::{
         Because,
@@ -30,6 +31,8 @@ impl Judge {
         self.parts.metrics.breaker_changed(to.as_str());
         let text = transition.text();
         let open = matches!(to, State::Open { .. });
+        let change = Change::of_node(*at, Kind::Breaker, &text);
+        self.note(Change { registry: registry.clone(), ..change });
         if open {
             tracing::warn!(registry, breaker = to.as_str(), why = why.as_str(), "{text}");
         } else {
@@ -63,6 +66,8 @@ impl Judge {
             tally.trouble.message,
         );
         tracing::info!(pod = pod.full_name(), because = because.as_str(), "reported: {text}");
+        let left_alone = format!("left alone: {}", because.sentence());
+        let change = Change::of_image(self.now(), Kind::Reported, &opinion.key, tally, &left_alone);
         self.tell(Note {
             subject: subject(pod),
             warning: true,
@@ -71,6 +76,7 @@ impl Judge {
             text,
             key: format!("report-{}", pod.uid),
         });
+        self.note(change);
     }
 
     /// An annotation of the pod cannot be followed.
@@ -98,6 +104,6 @@ impl Judge {
     }
 }
 
-fn subject(pod: &PodFacts) -> Subject {
+pub(super) fn subject(pod: &PodFacts) -> Subject {
     Subject::Pod { namespace: pod.namespace.clone(), name: pod.name.clone(), uid: pod.uid.clone() }
 }

@@ -7,12 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Done, Judge};
 use crate::{
     act::{Outcome, VerdictRecord, VerdictStage},
+    faultpoint::{Point, reached},
     fuse::{Judgement, Opinion},
+    journal::{Change, Kind},
     pods::{PodFacts, PodUid},
     policy::Because,
 };
 
-/// After a verdict was withdrawn for an outage.
+/// After a verdict was withdrawn for an outage, or because it was too early.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
 impl Judge {
@@ -35,7 +37,7 @@ impl Judge {
                 VerdictStage::DryRun | VerdictStage::GivenUp => false,
             };
             let dry_run = record.stage == VerdictStage::DryRun;
-            if take_up {
+            if take_up && !self.unsaved.verdicts.contains_key(&pod.uid) {
                 let mut record = record.clone();
                 if record.stage == VerdictStage::Held {
                     record.stage = VerdictStage::Written;
@@ -47,7 +49,7 @@ impl Judge {
                 return;
             }
         }
-        let now = Timestamp::now();
+        let now = self.now();
         let settings = Arc::clone(&self.settings);
         // Also of its other images: one verdict ends them all.
         self.waiting.retain(|key, _| key.pod_uid != pod.uid);
@@ -61,8 +63,15 @@ impl Judge {
                 Judgement::Fail => return self.begin(pod, opinion, now).await,
                 Judgement::Wait(until) => drop(self.waiting.insert(key, until)),
                 Judgement::Held(held) => {
-                    if held_before.get(&key) != Some(&held) {
+                    let before = held_before.get(&key);
+                    if before != Some(&held) {
                         tracing::info!(pod = pod.full_name(), image = key.image, "{held}");
+                    }
+                    if before.is_none_or(|before| before.by != held.by)
+                        && let Some(tally) = self.fuse.attempts().get(&key)
+                    {
+                        let text = held.to_string();
+                        self.note(Change::of_image(now, Kind::Held, &key, tally, &text));
                     }
                     self.waiting.insert(key.clone(), held.until);
                     self.held.insert(key, held);
@@ -90,6 +99,14 @@ impl Judge {
         }
         let method = self.settings.config.act.method;
         let mut record = VerdictRecord::new(key, tally, cause, now, method);
+        record.released = self.fuse.released(&pod.uid).filter(|_| enforce);
+        let kind = if enforce { Kind::Verdict } else { Kind::DryRun };
+        let text = match (enforce, record.released) {
+            (false, _) => "a dry run would end the pod".into(),
+            (true, None) => "the pod is to be ended".into(),
+            (true, Some(by)) => format!("the pod is to be ended, released by user {}", by.uid),
+        };
+        self.note(Change::of_image(now, kind, &record.key, &record.tally, &text));
         if enforce {
             self.fuse.ended(&pod.namespace, &self.settings, now);
             self.keep_caps();
@@ -107,15 +124,17 @@ impl Judge {
             "verdict: {}",
             record.text()
         );
+        reached(Point::Decided);
         self.verdicts.insert(pod.uid.clone(), record.clone());
         self.unsaved.verdicts.insert(pod.uid.clone(), Some(record.clone()));
         self.save().await;
-        if enforce {
+        // What is not stored is taken up once it is.
+        if enforce && !self.unsaved.verdicts.contains_key(&pod.uid) {
             self.carry_out(record);
         }
     }
 
-    fn carry_out(&mut self, record: VerdictRecord) {
+    pub(super) fn carry_out(&mut self, record: VerdictRecord) {
         let uid = record.key.pod_uid.clone();
         self.under_way.insert(uid.clone());
         let actor = Arc::clone(&self.parts.actor);
@@ -131,16 +150,26 @@ impl Judge {
             }
             Done::Verdict(uid, outcome) => {
                 self.under_way.remove(&uid);
+                self.note_outcome(&uid, outcome);
+                // A pod that went away while its verdict was carried out is not told of again.
+                let there = self.parts.pods.get(&uid).is_some();
                 let stage = match outcome {
-                    Outcome::Held => VerdictStage::Held,
-                    Outcome::GivenUp => VerdictStage::GivenUp,
+                    Outcome::Held if there => VerdictStage::Held,
+                    Outcome::GivenUp if there => VerdictStage::GivenUp,
+                    Outcome::Held | Outcome::GivenUp => {
+                        self.verdicts.remove(&uid);
+                        self.unsaved.verdicts.insert(uid, None);
+                        return self.save().await;
+                    }
                     Outcome::Gone | Outcome::Withdrawn(_) | Outcome::ImageArrived => {
                         let record = self.verdicts.remove(&uid);
-                        if let (Outcome::Withdrawn(Because::RegistryOutage), Some(record)) =
-                            (outcome, record)
+                        if let (
+                            Outcome::Withdrawn(Because::RegistryOutage | Because::TooEarly),
+                            Some(record),
+                        ) = (outcome, record)
                         {
                             // The outage's end judges every pod; this is for one that ended meanwhile.
-                            self.waiting.insert(record.key, Timestamp::now() + LOOK_AGAIN);
+                            self.waiting.insert(record.key, self.now() + LOOK_AGAIN);
                         }
                         self.unsaved.verdicts.insert(uid, None);
                         return self.save().await;
@@ -150,6 +179,21 @@ impl Judge {
                 self.save().await;
             }
         }
+    }
+
+    fn note_outcome(&mut self, uid: &PodUid, outcome: Outcome) {
+        let (kind, text) = match outcome {
+            Outcome::Held => (Kind::Ended, "the pod was ended".to_owned()),
+            Outcome::Gone => (Kind::Withdrawn, "the pod is gone".into()),
+            Outcome::Withdrawn(because) => (Kind::Withdrawn, because.sentence().into()),
+            Outcome::ImageArrived => (Kind::Withdrawn, "the image has arrived".into()),
+            Outcome::GivenUp => {
+                (Kind::GivenUp, "the API server or the kubelet would not have it".into())
+            }
+        };
+        let Some(record) = self.verdicts.get(uid) else { return };
+        let change = Change::of_image(self.now(), kind, &record.key, &record.tally, &text);
+        self.note(change);
     }
 
     fn set_stage(&mut self, uid: &PodUid, stage: VerdictStage) {

@@ -3,6 +3,7 @@
 
 mod node;
 
+use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use self::node::{CLEAR, IMAGES, Node, PASSING, PODS, PROTECTED, Shown, worded};
@@ -126,6 +127,31 @@ proptest! {
                 event => steady.sees(event),
             }
             prop_assert_eq!(&restarted.verdicts, &steady.verdicts);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(rounds())]
+
+    #[test]
+    fn a_clock_that_is_set_changes_no_verdict(
+        events in events(&CLEAR, 1), steps in prop::collection::vec(-48..48i64, 80),
+        config in prop::sample::select(&["", STRICT, AT_ONCE][..]),
+    ) {
+        let (mut set, mut steady) = (Node::new(config), Node::new(config));
+        let mut off = SignedDuration::ZERO;
+        for (event, hours) in events.iter().zip(steps) {
+            if hours % 3 == 0 {
+                let by = SignedDuration::from_hours(hours);
+                set.set_clock(by);
+                off += by;
+            }
+            set.sees(event);
+            steady.sees(event);
+            set.set_clock(-off);
+            prop_assert_eq!(&set.verdicts, &steady.verdicts);
+            set.set_clock(off);
         }
     }
 }

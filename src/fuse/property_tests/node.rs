@@ -2,6 +2,7 @@ use jiff::SignedDuration;
 
 use super::super::*;
 use crate::{
+    clock::moved,
     fixtures::{pod, start},
     pods::{ImageState, Trouble},
     policy::breaker::State,
@@ -171,6 +172,14 @@ impl Node {
             self.fuse.observe(facts, &self.settings, self.now);
         }
         self.judge();
+    }
+
+    /// Somebody sets the clock.
+    pub(super) fn set_clock(&mut self, by: SignedDuration) {
+        self.fuse.shift(by);
+        self.now = moved(self.now, by);
+        self.due = self.due.map(|due| moved(due, by));
+        self.verdicts.iter_mut().for_each(|verdict| verdict.at = moved(verdict.at, by));
     }
 
     fn judge(&mut self) {

@@ -9,7 +9,7 @@ mod transition;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use oci_spec::distribution::Reference;
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +104,11 @@ impl Breaker {
         transitions
     }
 
+    /// Moves every time, because the clock was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.registries.values_mut().for_each(|registry| registry.shift(by));
+    }
+
     /// Takes in that time passes. To be called before [`Breaker::holds`] and at [`Breaker::next`].
     pub fn advance(&mut self, settings: &config::Breaker, now: Timestamp) -> Vec<Transition> {
         let changes = self.registries.iter_mut().filter_map(|(key, registry)| {
@@ -112,6 +117,20 @@ impl Breaker {
         let transitions = changes.collect();
         self.drop_idle();
         transitions
+    }
+
+    /// Ends by hand what holds the verdicts of this registry; `None` if nothing does.
+    pub fn release(
+        &mut self,
+        settings: &config::Breaker,
+        registry: &str,
+        uid: u32,
+        now: Timestamp,
+    ) -> Option<Transition> {
+        let key = host(registry)?;
+        let change = self.registries.get_mut(&key)?.release(settings, uid, now)?;
+        self.drop_idle();
+        Some(change.of(key))
     }
 
     /// When [`Breaker::advance`] has something to do.
@@ -163,18 +182,18 @@ impl Breaker {
 }
 
 /// The registry of an image, as its full name has it.
-fn registry_of(image: &str) -> Option<String> {
+pub(crate) fn registry_of(image: &str) -> Option<String> {
     image.parse::<Reference>().ok().map(|name| name.registry().to_ascii_lowercase())
 }
 
 /// A host as a key. It comes from an error's text, so it may be anything.
-fn host(text: &str) -> Option<String> {
+pub(crate) fn host(text: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= LONGEST_HOST && !text.contains(char::is_control))
         .then(|| text.to_ascii_lowercase())
 }
 
 /// Whether a registry was asked at all.
-fn speaks_of_a_registry(cause: Judged) -> bool {
+pub(crate) fn speaks_of_a_registry(cause: Judged) -> bool {
     cause.disposition != Disposition::NodeFault
         && !matches!(
             cause.class,

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::transition::{Change, State, Why};
-use crate::config;
+use crate::{clock::moved, config};
 
 /// Failing images of one registry that are kept in mind; more than a node has pods.
 const MOST_IMAGES: usize = 256;
@@ -93,6 +93,19 @@ impl Registry {
         Some((tried_again(back_since, settings), true))
     }
 
+    /// Moves every time, because the clock was set.
+    pub(super) fn shift(&mut self, by: SignedDuration) {
+        if let State::Open { since } | State::HalfOpen { since } = &mut self.state {
+            *since = moved(*since, by);
+        }
+        self.seen = moved(self.seen, by);
+        self.back_since = self.back_since.map(|since| moved(since, by));
+        for failing in self.failing.values_mut() {
+            failing.last_attempt = moved(failing.last_attempt, by);
+            failing.counts_since = failing.counts_since.map(|since| moved(since, by));
+        }
+    }
+
     /// To be called before anything else is done at this time.
     pub(super) fn advance(&mut self, settings: &config::Breaker, now: Timestamp) -> Option<Change> {
         self.not_after(now);
@@ -162,6 +175,21 @@ impl Registry {
             }
             State::HalfOpen { .. } => self.turn(State::Closed, Why::SucceededAgain, settings, now),
         }
+    }
+
+    /// Ends what holds its verdicts, if anything does. What failed so far is no sign any more, so
+    /// only other images can open it again.
+    pub(super) fn release(
+        &mut self,
+        settings: &config::Breaker,
+        uid: u32,
+        now: Timestamp,
+    ) -> Option<Change> {
+        if self.state == State::Closed && self.back_since.is_none() {
+            return None;
+        }
+        self.back_since = None;
+        self.turn(State::Closed, Why::ByHand { uid }, settings, now)
     }
 
     fn turn(

@@ -299,3 +299,28 @@ fn every_change_is_a_sentence_that_names_the_registry_and_what_follows() {
         assert!(text.contains("r.example") && text.contains("pod"), "{text}");
     }
 }
+
+#[test]
+fn closed_by_hand_nothing_is_held_and_the_same_images_do_not_open_it_again() {
+    let mut breaker = open();
+    let released = breaker.release(&settings(), "R.example", 1000, at(10)).into_iter();
+    let released: Vec<_> = released.collect();
+    assert_eq!(told(&released), [("r.example", "closed", Why::ByHand { uid: 1000 })]);
+    assert!(released[0].text().contains("user 1000"), "{}", released[0].text());
+    assert!(!breaker.held("r.example/a", 2, 11));
+    for image in ["r.example/a", "r.example/b", "r.example/c"] {
+        assert_eq!(breaker.fails(image, 20), [], "it failed before");
+    }
+    assert_eq!(breaker.release(&settings(), "r.example", 0, at(21)), None, "nothing is held");
+    assert_eq!(breaker.release(&settings(), "s.example", 0, at(21)), None);
+}
+
+#[test]
+fn closed_by_hand_nobody_waits_for_another_attempt() {
+    let mut breaker = open();
+    breaker.comes("r.example/good", 100);
+    breaker.comes("r.example/better", 110);
+    assert!(breaker.held("r.example/a", 2, 111), "it has not tried since");
+    assert!(breaker.release(&settings(), "r.example", 0, at(112)).is_some());
+    assert!(!breaker.held("r.example/a", 2, 113));
+}

@@ -43,6 +43,11 @@ pub enum Why {
     HoldPassed,
     /// The configuration says 0 images.
     TurnedOff,
+    /// An operator ended the hold.
+    ByHand {
+        /// The user id of who did it.
+        uid: u32,
+    },
 }
 
 /// A change of one registry's breaker.
@@ -134,6 +139,10 @@ impl Transition {
             Why::TurnedOff => format!(
                 "breaker.images = 0: pods are judged as always, also for images of registry \
                  {registry}"
+            ),
+            Why::ByHand { uid } => format!(
+                "user {uid} of this node closed the breaker of registry {registry} by hand: pods are \
+                 judged as always"
             ),
         }
     }

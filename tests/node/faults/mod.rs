@@ -3,8 +3,25 @@
 //! `make test` tries each a few times, `make chaos` often. What was tried is shown as a table after
 //! the last scenario.
 
+mod clock;
+mod disk;
+mod kills;
+mod ledger;
+mod ring;
+mod twins;
+
 use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
-    Vec::new()
+    [
+        kills::trials(),
+        clock::trials(),
+        disk::trials(),
+        ledger::trials(),
+        ring::trials(),
+        twins::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

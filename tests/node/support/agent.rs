@@ -1,6 +1,7 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::Context;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::{Api, api::PostParams, config::Kubeconfig};
 use pullfuse_rig::{NODE, Program};
@@ -31,8 +32,12 @@ pub struct AgentOptions {
     pub node: String,
     /// Folder of its ledger.
     pub ledger: String,
+    /// What it logs.
+    pub log: String,
     /// An API server instead of the rig's.
     pub server: Option<String>,
+    /// What it finds in its environment besides.
+    pub env: Vec<(String, String)>,
 }
 
 impl AgentOptions {
@@ -46,7 +51,9 @@ impl AgentOptions {
             bound: false,
             node: NODE.into(),
             ledger: "/var/lib/pullfuse".into(),
+            log: "pullfuse=debug,info".into(),
             server: None,
+            env: Vec::new(),
         }
     }
 
@@ -125,7 +132,8 @@ impl Node {
         ];
         let program = Program::new(agent.name.as_str(), argv)
             .env("KUBECONFIG", kubeconfig.to_str().context("an odd path")?);
-        self.rig.spawn(program).await
+        let set = |program: Program, (name, value): &(String, String)| program.env(name, value);
+        self.rig.spawn(agent.env.iter().fold(program, set)).await
     }
 
     /// Writes an agent's configuration, as whole as a ConfigMap comes; one that runs follows it.
@@ -134,13 +142,15 @@ impl Node {
         let text = format!(
             "{}\n[runtime]\n{}\n[serve]\naddress = \"127.0.0.1:{}\"\n\
              socket = \"{}\"\n[ledger]\ndir = \"{}\"\n\
-             [log]\nlevel = \"pullfuse=debug,info\"\n",
+             [log]\nlevel = \"{}\"\n",
             agent.config,
             agent.runtime,
             agent.port,
             agent.socket(),
-            agent.ledger
+            agent.ledger,
+            agent.log
         );
+        self.agents().configure(&agent.name, Timestamp::now(), &text);
         let draft = config.with_extension("draft");
         fs::write(&draft, text)?;
         fs::rename(&draft, &config)?;
@@ -160,6 +170,7 @@ impl Node {
             false => None,
         };
         let token = self.rig.service_account_token("pullfuse", account, pod.as_ref()).await?;
+        self.agents().identify(&agent.name, &token)?;
         let mut kubeconfig = Kubeconfig::read_from(self.rig.inner_kubeconfig())?;
         let user = kubeconfig.auth_infos.first_mut().and_then(|user| user.auth_info.as_mut());
         user.context("a kubeconfig without a user")?.token = Some(token.into());

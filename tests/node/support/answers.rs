@@ -25,13 +25,29 @@ impl Node {
         agent: &AgentOptions,
         words: &[&str],
     ) -> anyhow::Result<(Exit, String)> {
+        let name = self.begin(agent, words).await?;
+        let exit = self.rig.wait_exit(&name).await?;
+        Ok((exit, self.rig.log(&name).unwrap_or_default()))
+    }
+
+    /// Starts a command that asks the agent; returns its name on the rig.
+    pub async fn begin(&self, agent: &AgentOptions, words: &[&str]) -> anyhow::Result<String> {
         let name = format!("{}-ask-{}", agent.name, ASKED.fetch_add(1, Ordering::Relaxed));
         let socket = agent.socket();
         let argv = [env!("CARGO_BIN_EXE_pullfuse")].iter().chain(words);
         let argv = argv.copied().chain(["--socket", socket.as_str()]);
         self.rig.spawn(Program::new(name.as_str(), argv)).await?;
-        let exit = self.rig.wait_exit(&name).await?;
-        Ok((exit, self.rig.log(&name).unwrap_or_default()))
+        Ok(name)
+    }
+
+    /// Waits until a program has printed a line with all these words, and returns the line.
+    pub async fn until_said(&self, program: &str, words: &[&str]) -> anyhow::Result<String> {
+        let said = |line: &&str| words.iter().all(|word| line.contains(word));
+        let look = async || {
+            Ok(self.rig.log(program).unwrap_or_default().lines().find(said).map(str::to_owned))
+        };
+        let all = || self.rig.log(program).unwrap_or_default();
+        until(look).await.with_context(|| format!("{program} never said {words:?}:\n{}", all()))
     }
 
     /// What `pullfuse pod` says, for programs, about a pod with one failing image.

@@ -1,7 +1,7 @@
 use hyper_util::rt::TokioIo;
 use k8s_cri::v1::{
-    ImageSpec, ListPodSandboxRequest, PodSandboxFilter, PodSandboxState, PodSandboxStateValue,
-    PullImageRequest, image_service_client::ImageServiceClient,
+    AuthConfig, ImageSpec, ListPodSandboxRequest, PodSandboxFilter, PodSandboxState,
+    PodSandboxStateValue, PullImageRequest, image_service_client::ImageServiceClient,
     runtime_service_client::RuntimeServiceClient,
 };
 use pullfuse_rig::{CONTAINERD_SOCKET, Rig};
@@ -23,6 +23,23 @@ pub async fn pull(rig: &Rig, image: &str) -> anyhow::Result<()> {
     let image = Some(ImageSpec { image: image.into(), ..ImageSpec::default() });
     let request = PullImageRequest { image, ..PullImageRequest::default() };
     ImageServiceClient::new(connect(rig).await?).pull_image(request).await?;
+    Ok(())
+}
+
+/// Pulls with credentials of all kinds at once, each of them `secret`; the pull fails.
+pub async fn pull_with(rig: &Rig, image: &str, secret: &str) -> anyhow::Result<()> {
+    let auth = AuthConfig {
+        username: secret.into(),
+        password: secret.into(),
+        auth: secret.into(),
+        identity_token: secret.into(),
+        registry_token: secret.into(),
+        ..AuthConfig::default()
+    };
+    let image = Some(ImageSpec { image: image.into(), ..ImageSpec::default() });
+    let request = PullImageRequest { image, auth: Some(auth), ..PullImageRequest::default() };
+    let pulled = ImageServiceClient::new(connect(rig).await?).pull_image(request).await;
+    anyhow::ensure!(pulled.is_err(), "an image that does not exist was pulled");
     Ok(())
 }
 

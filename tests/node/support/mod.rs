@@ -13,8 +13,10 @@ use std::{future::Future, sync::LazyLock, time::Duration};
 use libtest_mimic::Trial;
 use tokio::runtime::Runtime;
 
+use crate::harm;
+
 pub use agent::{AgentOptions, NO_RIGHTS};
-pub use cri::{pull, ready_sandboxes};
+pub use cri::{pull, pull_with, ready_sandboxes};
 pub use node::{Node, no_pull_limit, stop_nodes};
 pub use pods::{Waiting, condition, job_condition, missing_pod, phase, verdict};
 pub use rights::{Holder, event};
@@ -26,12 +28,15 @@ pub const LONG: Duration = Duration::from_secs(240);
 /// One runtime for all: nodes outlive the scenario that made them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("no threads, no tests"));
 
-/// A scenario; an error or a panic fails it.
+/// A scenario; an error or a panic fails it, and any harm to a pod of a node of its own.
 pub fn scenario<F>(name: &str, run: impl FnOnce() -> F + Send + 'static) -> Trial
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    Trial::test(name, move || RUNTIME.block_on(run()).map_err(|error| format!("{error:?}").into()))
+    Trial::test(name, move || {
+        let ran = harm::watched(|| RUNTIME.block_on(run()));
+        ran.map_err(|error| format!("{error:?}").into())
+    })
 }
 
 /// Looks until there is something to see.

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as Lock, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
@@ -8,10 +8,20 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::{AgentOptions, LONG};
+use crate::harm::{self, Agents};
 
-/// A node with an agent whose rights are those of `daemonset/`.
+/// A node with an agent whose rights are those of `daemonset/`. When it ends, all that agents wrote
+/// to pods is checked.
 pub struct Node {
     pub rig: Rig,
+    /// What its agents were told.
+    agents: Lock<Agents>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        harm::look(&self.rig, &self.agents());
+    }
 }
 
 impl Node {
@@ -27,7 +37,12 @@ impl Node {
 
     /// A node with nothing of pullfuse on it.
     pub async fn start_bare(options: Options) -> anyhow::Result<Self> {
-        Ok(Self { rig: Rig::start(options).await? })
+        Ok(Self { rig: Rig::start(options).await?, agents: Lock::default() })
+    }
+
+    /// What the safety net knows of its agents.
+    pub fn agents(&self) -> MutexGuard<'_, Agents> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn pods(&self, namespace: &str) -> Api<Pod> {

@@ -90,6 +90,11 @@ build_etcd() { local ldflags="" && go_tools "$1" etcd=go.etcd.io/etcd/server/v3;
 build_registry() {
     local ldflags="" && go_tools "$1" registry=github.com/distribution/distribution/v3/cmd/registry
 }
+build_helm() {
+    local ldflags
+    ldflags="-X helm.sh/helm/v4/internal/version.version=$(cd "$here/$1" && go list -m -f '{{.Version}}' helm.sh/helm/v4)"
+    go_tools "$1" helm=helm.sh/helm/v4/cmd/helm
+}
 build_cri_client() { local ldflags="" && go_tools "$1" "$1=."; }
 say_log() { echo "-- $*"; }
 
@@ -119,6 +124,7 @@ debian_key=$(apt-cache policy "${debian_packages[@]}" | sed -n 's/ *Candidate: /
 part etcd "$(key_of etcd)" build_etcd
 part registry "$(key_of registry)" build_registry
 part containerd "$(key_of containerd)" build_containerd
+part helm "$(key_of helm)" build_helm
 part cri-client "$(key_of cri-client)" build_cri_client
 part debian "$debian_key" build_debian
 part pause 1 build_pause

@@ -11,7 +11,7 @@ use crate::protocol::Program;
 use crate::{NODE_ADDRESS, port};
 
 /// Every request of the rig's people and parts that changes a pod, its status or an event is kept
-/// whole; reading is not.
+/// whole, and of an agent's other requests that they were made; reading is not.
 const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -25,6 +25,8 @@ rules:
     resources: [pods, pods/status, pods/eviction, events]
   - group: events.k8s.io
     resources: [events]
+- level: Metadata
+  userGroups: ['system:serviceaccounts:pullfuse']
 - level: None
 ";
 

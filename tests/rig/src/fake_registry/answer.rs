@@ -54,6 +54,17 @@ pub enum Answer {
     TruncatedBlob(Image),
     /// A layer that does not match its digest.
     CorruptBlob(Image),
+    /// Another answer than the layer, in words of one's own.
+    RefusedBlob {
+        /// The image whose layer is refused.
+        image: Image,
+        /// The status, such as 403, or 307 with a location.
+        status: StatusCode,
+        /// The `Location` header.
+        location: Option<String>,
+        /// The body.
+        body: String,
+    },
     /// An index that offers the image for another architecture only, [`WRONG_ARCHITECTURE`].
     WrongPlatform(Image),
     /// A manifest of Docker's schema 1, which runtimes no longer accept.

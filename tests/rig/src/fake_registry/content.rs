@@ -25,6 +25,9 @@ pub(super) fn image(state: &Arc<State>, image: &Image, answer: &Answer, ask: &As
         Target::Manifest(reference) => manifest(&image.manifest, reference),
         Target::Blob(digest) if *digest == image.layer.digest => match answer {
             Answer::TruncatedBlob(_) => truncated(&image.layer),
+            Answer::RefusedBlob { status, location, body, .. } => {
+                errors::own_words(*status, location.as_deref(), body)
+            }
             Answer::CorruptBlob(_) => blob(&corrupt(&image.layer), ask, body::whole),
             _ => blob(&image.layer, ask, |bytes| body::paced(state, &ask.repository, bytes)),
         },

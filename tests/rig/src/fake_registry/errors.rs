@@ -70,6 +70,12 @@ pub(super) fn server_error(status: StatusCode) -> Response {
     }
 }
 
+/// Whatever the test wants to be said.
+pub(super) fn own_words(status: StatusCode, location: Option<&str>, body: &str) -> Response {
+    let location = location.map(|location| [(header::LOCATION, location.to_owned())]);
+    (status, location, body.to_owned()).into_response()
+}
+
 /// The page of a captive portal.
 pub(super) fn web_page() -> Response {
     Html("<!DOCTYPE html><html><title>Sign in to the network</title></html>\n").into_response()

@@ -88,6 +88,7 @@ fn respond(state: &Arc<State>, answer: &Answer, ask: &Ask) -> Option<Response> {
         Answer::WrongPlatform(image) => content::other_platform(image, ask),
         Answer::Image(image)
         | Answer::SlowBlob { image, .. }
+        | Answer::RefusedBlob { image, .. }
         | Answer::TruncatedBlob(image)
         | Answer::CorruptBlob(image) => content::image(state, image, answer, ask),
     })

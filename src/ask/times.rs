@@ -1,15 +1,6 @@
-//! Tables as kubectl prints them, and times as people read them.
+//! Times as people read them.
 
-use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 use jiff::{SignedDuration, Timestamp};
-
-/// A table with this head.
-pub(super) fn new(head: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(head.iter().copied());
-    table
-}
 
 /// The same point in time, unless it is one that no calendar has.
 pub(super) fn time(at: Option<&pbjson_types::Timestamp>) -> Option<Timestamp> {
@@ -24,4 +15,14 @@ pub(super) fn duration(of: Option<&pbjson_types::Duration>) -> SignedDuration {
 /// How long ago, in whole seconds.
 pub(super) fn ago(at: Timestamp, now: Timestamp) -> SignedDuration {
     SignedDuration::from_secs(now.duration_since(at).as_secs().max(0))
+}
+
+/// How long ago, such as `3m ago`; nothing if it never was.
+pub(super) fn past(at: Option<&pbjson_types::Timestamp>, now: Timestamp) -> String {
+    time(at).map_or_else(String::new, |at| format!("{:#} ago", ago(at, now)))
+}
+
+/// How long until then, such as `in 3m`, or `now`.
+pub(super) fn coming(at: Timestamp, now: Timestamp) -> String {
+    if at > now { format!("in {:#}", ago(now, at)) } else { "now".into() }
 }
