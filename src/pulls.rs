@@ -9,13 +9,10 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::gauge::ConstGauge,
-    registry::Unit,
+    collector::Collector, encoding::DescriptorEncoder, metrics::gauge::ConstGauge,
 };
 
-use crate::{attempts::PullKey, pods::PodUid};
+use crate::{attempts::PullKey, metrics::table, pods::PodUid};
 
 /// A pull that goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,20 +157,8 @@ impl Collector for Pulls {
         let state = self.lock();
         let number = i64::try_from(state.go_on().count()).unwrap_or(i64::MAX);
         let oldest = state.go_on().map(|pull| pull.age().as_secs_f64()).fold(0.0, f64::max);
-        let in_flight = ConstGauge::new(number);
-        in_flight.encode(encoder.encode_descriptor(
-            "pulls_in_flight",
-            "Pulls that go on now, as far as the CRI socket is heard",
-            None,
-            in_flight.metric_type(),
-        )?)?;
-        let oldest = ConstGauge::new(oldest);
-        oldest.encode(encoder.encode_descriptor(
-            "oldest_pull_age",
-            "How long the oldest of the pulls in flight has gone on; 0 without one",
-            Some(&Unit::Seconds),
-            oldest.metric_type(),
-        )?)
+        table::PULLS_IN_FLIGHT.encode(&mut encoder, &ConstGauge::new(number))?;
+        table::OLDEST_PULL_AGE.encode(&mut encoder, &ConstGauge::new(oldest))
     }
 }
 

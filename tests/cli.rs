@@ -317,7 +317,7 @@ fn without_an_agent_every_question_exits_with_69_and_says_where_to_ask() {
 #[test]
 fn a_time_that_is_none_is_wrong_usage() {
     for args in [
-        &["changes", "--since", "-1h"][..],
+        &["changes", "--since=-1h"][..],
         &["changes", "--since", "yesterday"],
         &["watch", "--since", "0s"],
         &["log-level", "debug", "--for", "0s"],

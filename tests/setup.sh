@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs what `make demo` and `make test` need and this Debian machine lacks.
+# Installs what `make demo`, `make test` and `make licences` need and this Debian machine lacks.
 #
-# Usage: setup.sh [demo|test]    `test` adds what only the tests need
+# Usage: setup.sh [demo|test|licences]    `test` adds what only the tests need
 set -euo pipefail
 cache=${PULLFUSE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pullfuse}
 deny_version=0.20.2
+mode=${1:-test}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 69; }
@@ -20,9 +21,10 @@ done
 needed=(protoc:protobuf-compiler /usr/include/google/protobuf/empty.proto:libprotobuf-dev
     clang:clang gcc:gcc /usr/lib/x86_64-linux-gnu/libc.a:libc6-dev ip:iproute2 unshare:util-linux
     nsenter:util-linux dpkg:dpkg flock:util-linux buildah:buildah)
-[ "${1:-test}" = demo ] || needed+=(shellcheck:shellcheck
+[ "$mode" != test ] || needed+=(shellcheck:shellcheck
     setpriv:util-linux qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio
-    strip:binutils /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1:libfaketime)
+    strip:binutils promtool:prometheus
+    /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1:libfaketime)
 packages=()
 for pair in "${needed[@]}"; do
     program=${pair%%:*}
@@ -41,8 +43,10 @@ fi
 # The rig's parts come from Debian's lists, which a fresh machine does not have.
 apt-cache show runc >/dev/null 2>&1 || apt-get update -qq
 
-if [ "${1:-test}" != demo ] && ! [ -x "$cache/tools/bin/cargo-deny" ]; then
-    say "building cargo-deny $deny_version (some minutes, once)"
-    cargo install --quiet --locked --root "$cache/tools" cargo-deny@$deny_version ||
-        die "cargo-deny could not be built: see above"
-fi
+# tool NAME VERSION: a cargo subcommand, built once.
+tool() {
+    [ -x "$cache/tools/bin/$1" ] && return
+    say "building $1 $2 (some minutes, once)"
+    cargo install --quiet --locked --root "$cache/tools" "$1@$2" || die "$1 could not be built: see above"
+}
+[ "$mode" = demo ] || tool cargo-deny $deny_version

@@ -10,11 +10,18 @@ mod metrics;
 mod patch;
 mod verdict;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use futures_util::future::{Either, select};
 use kube::Client;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use self::api::PodApi;
 pub use self::{
@@ -22,7 +29,7 @@ pub use self::{
     verdict::{VerdictRecord, VerdictStage, advice_and_error},
 };
 use crate::{
-    api::ApiError,
+    api::{ApiError, Turns},
     clock::Clock,
     config::Method,
     events::Events,
@@ -32,6 +39,7 @@ use crate::{
     policy::{Because, Decision, breaker::Breaker},
     pulls::Pulls,
     runtime::Runtime,
+    serve::{Condition, Health},
     settings::Settings,
 };
 
@@ -42,9 +50,6 @@ pub const VERDICT_ANNOTATION: &str = "pullfuse.io/verdict";
 /// `status.reason` of a pod ended by pullfuse, and the reason of condition and Event.
 pub const REASON: &str = "ImagePullFailed";
 
-/// Writes under way at the same time: enough for a burst of pods, few enough that a struggling
-/// API server does not see a storm from every node.
-const CONCURRENT_WRITES: usize = 4;
 /// Between two looks at a verdict that is held back; jitter may double it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Before a verdict that was taken back is written again; doubled each time.
@@ -96,6 +101,8 @@ pub struct Parts {
     pub pods: Pods,
     /// The pulls that go on now.
     pub pulls: Pulls,
+    /// Told when the API server does not take verdicts.
+    pub health: Health,
     /// Says how old the evidence is.
     pub clock: Clock,
     /// What verdicts came to.
@@ -105,16 +112,22 @@ pub struct Parts {
 /// Carries verdicts out; shared by all that are under way.
 pub struct Actor {
     parts: Parts,
-    writes: Semaphore,
+    turns: Turns,
+    /// Verdicts that are being carried out.
+    under_way: AtomicUsize,
 }
 
 /// What one round of a verdict came to.
 enum Round {
     Done(Outcome),
+    /// It is written: watch it.
+    Written,
     /// Look again at once: the pod is not as it was written.
     Again,
     /// Look again after a back-off.
     Later(String),
+    /// The same, since a call to the API server failed.
+    Failed(ApiError),
     /// Look again after this time.
     After(Duration, &'static str),
 }
@@ -122,12 +135,15 @@ enum Round {
 impl Actor {
     /// An actor.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, writes: Semaphore::new(CONCURRENT_WRITES) }
+        let actor = Self { parts, turns: Turns::default(), under_way: AtomicUsize::new(0) };
+        actor.set_health(None);
+        actor
     }
 
     /// Carries one verdict out, however long the API server is away. Dropping the future is safe
     /// at every point: the ledger knows how far the verdict has come.
     pub async fn carry_out(&self, mut record: VerdictRecord) -> Outcome {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
         let api = PodApi::new(self.parts.client.clone(), &record);
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_secs(1))
@@ -135,12 +151,18 @@ impl Actor {
             .without_max_times()
             .with_jitter();
         let mut pause = pauses.build();
+        let mut pause = || pause.next().unwrap_or(LONGEST_PAUSE);
         let outcome = loop {
-            let (delay, why) = match self.round(&api, &mut record).await {
+            let round = match self.turn(&api, &mut record).await {
+                Round::Written => self.verify(&api, &mut record).await,
+                round => round,
+            };
+            let (delay, why) = match round {
                 Round::Done(outcome) => break outcome,
-                Round::Again => continue,
+                Round::Again | Round::Written => continue,
                 Round::After(delay, why) => (delay, why.to_owned()),
-                Round::Later(why) => (pause.next().unwrap_or(LONGEST_PAUSE), why),
+                Round::Later(why) => (pause(), why),
+                Round::Failed(error) => (pause(), error.to_string()),
             };
             tracing::warn!(
                 pod = record.tally.pod,
@@ -151,7 +173,11 @@ impl Actor {
             );
             tokio::time::sleep(delay).await;
         };
-        self.parts.metrics.verdict(outcome.as_str());
+        if self.under_way.fetch_sub(1, Ordering::Relaxed) == 1 {
+            // Whatever was in the way is in nobody's way now.
+            self.turns.idle();
+            self.set_health(None);
+        }
         tracing::info!(
             pod = record.tally.pod,
             namespace = record.tally.namespace,
@@ -171,15 +197,54 @@ impl Actor {
         Arc::clone(&self.parts.settings.borrow())
     }
 
+    /// One round, when it is this verdict's turn.
+    async fn turn(&self, api: &PodApi, record: &mut VerdictRecord) -> Round {
+        let turn = self.turns.take().await;
+        let writes = record.writes;
+        let round = self.round(api, record).await;
+        match &round {
+            Round::Failed(error) => {
+                self.note_failure(error);
+                turn.failed();
+            }
+            // Reading alone shows nothing of the writes, which may still be refused.
+            _ if record.writes > writes => {
+                self.set_health(None);
+                turn.worked();
+            }
+            _ => drop(turn),
+        }
+        round
+    }
+
+    fn note_failure(&self, error: &ApiError) {
+        match error {
+            // Only this pod's business.
+            ApiError::Conflict => return,
+            // The kubelet may have lost its connection too.
+            ApiError::Unreachable(_) => self.parts.pods.trouble(),
+            _ => {}
+        }
+        self.set_health(Some(error));
+    }
+
+    fn set_health(&self, failure: Option<&ApiError>) {
+        let condition = match failure {
+            None => Condition::Good("the API server takes what is due".into()),
+            Some(error) => Condition::Degraded(format!("verdicts are held back: {error}")),
+        };
+        self.parts.health.set("verdicts", condition);
+    }
+
     async fn round(&self, api: &PodApi, record: &mut VerdictRecord) -> Round {
         let pod = match api.read(&record.key.pod_uid).await {
             Ok(pod) => pod,
             Err(ApiError::Gone) => return Round::Done(Outcome::Gone),
-            Err(error) => return Round::Later(error.to_string()),
+            Err(error) => return Round::Failed(error),
         };
         // Also when the agent ended between the write and the ledger's commit.
         if pod.phase == "Failed" && pod.judged {
-            return self.verify(api, record).await;
+            return Round::Written;
         }
         if record.stage == VerdictStage::Written {
             tracing::warn!(pod = pod.full_name(), phase = pod.phase, "a verdict did not hold");
@@ -252,16 +317,11 @@ impl Actor {
     }
 
     async fn write(&self, api: &PodApi, pod: &PodFacts, record: &mut VerdictRecord) -> Round {
-        let written = {
-            // Closed never: the semaphore lives as long as the actor.
-            let _permit = self.writes.acquire().await;
-            reached(Point::BeforeWrite);
-            match record.method {
-                Method::Status => api.fail(record, pod).await,
-                Method::Deadline => api.expire(record, pod).await,
-            }
+        reached(Point::BeforeWrite);
+        let written = match record.method {
+            Method::Status => api.fail(record, pod).await,
+            Method::Deadline => api.expire(record, pod).await,
         };
-        self.parts.metrics.write(record.method, written.as_ref().err());
         match written {
             Ok(()) => {
                 reached(Point::AfterWrite);
@@ -277,7 +337,7 @@ impl Actor {
                     error = record.tally.trouble.message,
                     "verdict written"
                 );
-                self.verify(api, record).await
+                Round::Written
             }
             Err(ApiError::Gone) => Round::Done(Outcome::Gone),
             Err(error @ ApiError::Rejected(_)) => {
@@ -285,28 +345,43 @@ impl Actor {
                 Round::Done(Outcome::GivenUp)
             }
             // A pod that changes all the time is read no more often than an absent one.
-            Err(error) => Round::Later(error.to_string()),
+            Err(error) => Round::Failed(error),
         }
     }
 
     /// Watches a written verdict.
     async fn verify(&self, api: &PodApi, record: &mut VerdictRecord) -> Round {
         record.stage = VerdictStage::Written;
-        self.parts.events.tell(&event::of(record)).await;
         reached(Point::Verifying);
+        let note = event::of(record);
         let uid = record.key.pod_uid.as_str();
         let verify_for = self.settings().config.act.verify_for.unsigned_abs();
-        if self.parts.pods.stays_failed(uid, verify_for).await {
-            // The watch may lag behind; the API server has the last word.
-            match api.read(uid).await {
-                Ok(pod) if pod.phase == "Failed" => {}
-                Ok(_) => return Round::Again,
-                Err(ApiError::Gone) => return Round::Done(Outcome::Gone),
-                Err(error) => return Round::Later(error.to_string()),
-            }
-            return Round::Done(Outcome::Held);
+        // An Event that cannot be written yet must not hide that the verdict did not hold.
+        let telling = Box::pin(self.parts.events.tell(&note));
+        let watching = Box::pin(self.parts.pods.stays_failed(uid, verify_for));
+        let (held, untold) = match select(telling, watching).await {
+            Either::Left(((), watching)) => (watching.await, None),
+            Either::Right((held, telling)) => (held, Some(telling)),
+        };
+        if !held {
+            return Round::Again;
         }
-        Round::Again
+        // The watch may lag behind; the API server has the last word.
+        let turn = self.turns.take().await;
+        match api.read(uid).await {
+            Ok(pod) if pod.phase == "Failed" => drop(turn),
+            Ok(_) => return Round::Again,
+            Err(ApiError::Gone) => return Round::Done(Outcome::Gone),
+            Err(error) => {
+                self.note_failure(&error);
+                turn.failed();
+                return Round::Failed(error);
+            }
+        }
+        if let Some(telling) = untold {
+            telling.await;
+        }
+        Round::Done(Outcome::Held)
     }
 
     /// After a write that did not hold: the deadline if the right is there, else the same again,

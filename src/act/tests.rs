@@ -21,6 +21,7 @@ struct Fixture {
     actor: Arc<Actor>,
     api: ApiServer,
     pods: Pods,
+    health: Health,
     _dir: TempDir,
 }
 
@@ -30,7 +31,9 @@ fn fixture(toml: &str) -> Fixture {
     let (ledger, _) = Ledger::open(dir.path()).unwrap();
     let config = crate::config::parse(toml).unwrap();
     let (pods, runtime) = (Pods::default(), Runtime::new(config.runtime.endpoint.clone()));
-    let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default());
+    let mut registry = prometheus_client::registry::Registry::default();
+    let health = Health::new(&mut registry, &["verdicts"]);
+    let metrics = Metrics::new(&mut registry);
     let client = Client::new(service, "default");
     let actor = Actor::new(Parts {
         client: client.clone(),
@@ -41,10 +44,11 @@ fn fixture(toml: &str) -> Fixture {
         runtime,
         pods: pods.clone(),
         pulls: crate::pulls::Pulls::default(),
+        health: health.clone(),
         clock: Clock::new(),
         metrics,
     });
-    Fixture { actor: Arc::new(actor), api, pods, _dir: dir }
+    Fixture { actor: Arc::new(actor), api, pods, health, _dir: dir }
 }
 
 const NO_CHECK: &str = "[act]\ncheck_image = false\nverify_for = \"1s\"";
@@ -151,6 +155,35 @@ async fn a_verdict_is_one_annotated_write_of_the_version_that_was_judged_and_one
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_released_is_ended_though_it_would_only_be_reported_but_not_in_a_dry_run() {
+    let released = crate::fuse::Released { uid: 1000, at: Timestamp::now() };
+    let mut always = stuck("7");
+    always["spec"]["restartPolicy"] = json!("Always");
+    for (released, mode, ended_by_us) in [
+        (None, "enforce", false),
+        (Some(released), "dry-run", false),
+        (Some(released), "enforce", true),
+    ] {
+        let mut f = fixture(&format!("mode = \"{mode}\"\n{NO_CHECK}"));
+        let actor = Arc::clone(&f.actor);
+        let record = VerdictRecord { released, ..record() };
+        let verdict = tokio::spawn(async move { actor.carry_out(record).await });
+        f.read(always.clone()).await;
+        if ended_by_us {
+            f.shows(&ended());
+            answer(&mut f.api, Verb::PATCH, STATUS, (200, ended())).await;
+            let event = answer(&mut f.api, Verb::POST, EVENTS, (201, json!({}))).await;
+            assert!(event["note"].as_str().unwrap().contains("released by user 1000"), "{event}");
+            f.read(ended()).await;
+            assert_eq!(verdict.await.unwrap(), Outcome::Held);
+        } else {
+            let because = Because::RestartPolicyAlways;
+            assert_eq!(verdict.await.unwrap(), Outcome::Withdrawn(because));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stale_version_is_read_and_judged_again() {
     let mut f = fixture(NO_CHECK);
     let verdict = f.start();
@@ -194,8 +227,11 @@ async fn an_api_server_in_trouble_is_asked_again_until_it_answers() {
     }
     f.read(stuck("7")).await;
     answer(&mut f.api, Verb::PATCH, STATUS, refusal(503, "not now")).await;
+    let report = f.health.report();
+    assert!(report.contains("verdicts: degraded") && report.contains("not now"), "{report}");
     answer(&mut f.api, Verb::GET, POD, refusal(404, "gone")).await;
     assert_eq!(verdict.await.unwrap(), Outcome::Gone);
+    assert!(f.health.report().contains("verdicts: ok"), "nothing is held back any more");
 }
 
 #[tokio::test(start_paused = true)]

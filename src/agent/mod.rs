@@ -1,6 +1,5 @@
 //! `pullfuse run`: builds every part, connects them and runs them until told to stop.
 
-mod client;
 mod judge;
 mod listen;
 mod metrics;
@@ -17,7 +16,10 @@ use std::{
 
 use jiff::Timestamp;
 use kube::Client;
-use prometheus_client::{metrics::info::Info, registry::Registry};
+use prometheus_client::{
+    metrics::{gauge::ConstGauge, histogram::Histogram, info::Info},
+    registry::Registry,
+};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -25,14 +27,17 @@ use tokio_util::sync::CancellationToken;
 use self::{judge::Judge, listen::Listener, reload::Reload};
 use crate::{
     act::{self, Actor},
+    api,
     classify::Disposition,
     clock::Clock,
     config::Config,
     confine::Confinement,
     events::Events,
+    kubeconfig,
     ledger::{Kept, Ledger, LedgerError},
     local,
     logging::Level,
+    metrics::{Contact, PREFIX, Series, measured, table, when_asked},
     pods::{self, Pods},
     policy::breaker::Breaker,
     pulls::Pulls,
@@ -43,6 +48,8 @@ use crate::{
 
 /// How often the runtime is asked whether it is still there.
 const PROBE_EVERY: Duration = Duration::from_secs(10);
+/// Seconds of a write; none takes longer than the deadline of a call.
+const WRITE_BUCKETS: [f64; 8] = [0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 10.0];
 /// Questions of the command line on their way to the judge.
 const QUESTIONS: usize = 16;
 
@@ -106,7 +113,10 @@ impl Agent {
             true => Confinement::begin(&needs::of(&options.config, &options.path)),
             false => Confinement::off(),
         };
-        let client = client::client().await?;
+        let configured = kube::Config::infer().await.map_err(|error| kubeconfig::told(&error));
+        let client = configured
+            .and_then(|config| kubeconfig::client(config, api::connect))
+            .map_err(AgentError::NoApiServer)?;
         let (ledger, kept) = Ledger::open(&options.config.ledger.dir)?;
         let server = Server::bind(options.config.serve.address).await?;
         Ok(Self { options, client, server, ledger: Arc::new(ledger), kept, confinement })
@@ -119,9 +129,7 @@ impl Agent {
     pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
         let Self { options, client, server, ledger, kept, confinement } = self;
         let Options { config, path, node, log } = options;
-        let mut registry = Registry::with_prefix("pullfuse");
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "The running pullfuse", build);
+        let mut registry = Registry::with_prefix(PREFIX);
         let health = Health::new(
             &mut registry,
             &[
@@ -134,9 +142,10 @@ impl Agent {
                 "pods",
                 "pulls",
                 "runtime",
+                "verdicts",
             ],
         );
-        let metrics = metrics::Metrics::new(&mut registry);
+        let metrics = metrics::Metrics::new(&mut registry, &config.metrics);
         let reload = Reload {
             path,
             config: config.clone(),
@@ -144,6 +153,9 @@ impl Agent {
             metrics: reload::Metrics::new(&mut registry),
         };
         let act_metrics = act::Metrics::new(&mut registry);
+        let contact = Contact::default();
+        let writes = register(&mut registry, contact.clone(), config.ledger.dir.clone());
+        let client = measured(client, writes, contact);
         announce(&config, &node, &kept);
         health.set("ledger", ledger_condition(&kept));
 
@@ -172,8 +184,9 @@ impl Agent {
             runtime: runtime.clone(),
             pods: pods.clone(),
             pulls: pulls.clone(),
+            health: health.clone(),
             clock: clock.clone(),
-            metrics: act_metrics.clone(),
+            metrics: act_metrics,
         }));
         let (asked, questions) = mpsc::channel(QUESTIONS);
         let watchers = local::watchers();
@@ -205,7 +218,6 @@ impl Agent {
                 events,
                 health: health.clone(),
                 metrics,
-                act_metrics,
                 watchers,
             });
             let inputs = judge::Inputs { calls, questions };
@@ -228,6 +240,28 @@ impl Agent {
             deaf = listener.run(heard) => Err(deaf),
         }
     }
+}
+
+/// Registers what belongs to no part: the build, the calls to the API server, the ledger's folder.
+fn register(registry: &mut Registry, contact: Contact, ledger: PathBuf) -> Series<Histogram> {
+    table::BUILD.register(registry, Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+    when_asked(registry, move |encoder| {
+        let age = ConstGauge::new(contact.age().as_secs_f64());
+        table::WATCH_AGE.encode(encoder, &age)?;
+        let files = std::fs::read_dir(&ledger).into_iter().flatten().flatten();
+        let sizes = files.filter_map(|file| file.metadata().ok()).filter(|file| file.is_file());
+        let size = sizes.map(|file| file.len()).sum::<u64>();
+        let size = ConstGauge::new(i64::try_from(size).unwrap_or(i64::MAX));
+        table::LEDGER_SIZE.encode(encoder, &size)
+    });
+    let writes = table::API_WRITE_DURATION.series(registry, || Histogram::new(WRITE_BUCKETS));
+    // What an alert counts must begin at 0.
+    for (write, refused) in
+        [("status", "forbidden"), ("status", "rejected"), ("event", "forbidden")]
+    {
+        writes.with([write, refused]);
+    }
+    writes
 }
 
 fn announce(config: &Config, node: &str, kept: &Kept) {

@@ -17,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::{
     config::{self, Config, ConfigError},
+    metrics::table,
     serve::{Condition, Health},
 };
 
@@ -34,17 +35,8 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
-        let (generation, failures) = (Gauge::default(), Counter::default());
-        registry.register(
-            "config_generation",
-            "Versions of the configuration that took effect since the start",
-            generation.clone(),
-        );
-        registry.register(
-            "config_reload_failures",
-            "Versions of the configuration that were refused; the one before stays in effect",
-            failures.clone(),
-        );
+        let generation: Gauge = table::CONFIG_GENERATION.single(registry);
+        let failures = table::CONFIG_RELOAD_FAILURES.single(registry);
         generation.set(1);
         Self { generation, failures }
     }

@@ -43,7 +43,7 @@ impl Listing for ListRegistriesResponse {
             let mut row = vec![
                 registry.name.clone(),
                 state(registry),
-                (succeeded + failed).to_string(),
+                succeeded.saturating_add(*failed).to_string(),
                 success(registry),
                 took(registry.median.as_ref()),
                 registry.failing_images.to_string(),
@@ -85,7 +85,7 @@ fn state(registry: &Registry) -> String {
 
 /// Of a mirror only failures are seen.
 fn success(registry: &Registry) -> String {
-    let all = registry.succeeded + registry.failed;
+    let all = registry.succeeded.saturating_add(registry.failed);
     if all == 0 || (registry.succeeded == 0 && !registry.mirror_of.is_empty()) {
         return String::new();
     }

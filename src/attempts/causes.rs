@@ -55,7 +55,8 @@ impl Causes {
     pub fn count(&self, attempts: u32, of: impl Fn(Judged) -> bool) -> u32 {
         let unknown = attempts.saturating_sub(self.total());
         let rest = (unknown > 0 && of(Class::Unknown.into())).then_some(unknown);
-        self.iter().filter(|(cause, _)| of(*cause)).map(|(_, count)| count).chain(rest).sum()
+        let counts = self.iter().filter(|(cause, _)| of(*cause)).map(|(_, count)| count);
+        counts.chain(rest).fold(0, u32::saturating_add)
     }
 
     /// Every cause that is known, and how many attempts failed of it.
@@ -72,7 +73,8 @@ impl Causes {
     fn add(&mut self, cause: Judged, number: i64) {
         let classes = self.counts.entry(cause.disposition).or_default();
         let count = classes.entry(cause.class).or_default();
-        *count = u32::try_from(i64::from(*count) + number).unwrap_or_default();
+        let sum = i64::from(*count).saturating_add(number);
+        *count = u32::try_from(sum.max(0)).unwrap_or(u32::MAX);
         if *count == 0 {
             classes.remove(&cause.class);
         }
@@ -111,6 +113,14 @@ mod tests {
         );
         assert_eq!(causes.last(6), Class::Unknown.into(), "the sixth has not been looked at");
         assert_eq!(number(&causes, 6, Class::Unknown), 5);
+    }
+
+    #[test]
+    fn no_number_in_a_damaged_ledger_is_too_large() {
+        let text = r#"{"counts":{"permanent":{"not_found":4294967295,"dns":7}},"last":null}"#;
+        let mut causes: Causes = serde_json::from_str(text).unwrap();
+        causes.set_last(u32::MAX, Class::NotFound.into());
+        assert_eq!(causes.count(u32::MAX, |_| true), u32::MAX);
     }
 
     #[test]

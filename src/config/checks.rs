@@ -14,6 +14,18 @@ pub(super) fn at_least_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u
     }
 }
 
+/// As many series as a node may have for each cause.
+const MOST_REGISTRIES: u32 = 200;
+
+pub(super) fn registries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        number if number > MOST_REGISTRIES => Err(D::Error::custom(format!(
+            "{number} would make too many series; use 0 (all are `other`) to {MOST_REGISTRIES}"
+        ))),
+        number => Ok(number),
+    }
+}
+
 /// Up to a day.
 pub(super) fn some_duration<'de, D: Deserializer<'de>>(
     deserializer: D,

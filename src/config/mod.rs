@@ -55,6 +55,8 @@ pub struct Config {
     pub act: Act,
     /// Where metrics and health are served.
     pub serve: Serve,
+    /// Which labels the metrics have.
+    pub metrics: Metrics,
     /// Where state is kept.
     pub ledger: Ledger,
     /// How much is remembered of images that failed.
@@ -190,6 +192,23 @@ impl Default for Serve {
             address: SocketAddr::from(([0, 0, 0, 0], 9460)),
             socket: PathBuf::from(crate::local::DEFAULT_SOCKET),
         }
+    }
+}
+
+/// `[metrics]`: which labels the metrics have.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Registries with series of their own; the rest is `other`.
+    #[serde(deserialize_with = "checks::registries")]
+    pub registries: u32,
+    /// Whether attempts, failing images and verdicts are told apart by the pod's namespace.
+    pub namespaces: bool,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { registries: 20, namespaces: false }
     }
 }
 

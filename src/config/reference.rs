@@ -189,6 +189,18 @@ pub const KEYS: &[Key] = &[
         PATH,
         "where `pullfuse status` asks the agent; only root and the agent's own user are answered",
     ),
+    key(
+        "metrics.registries",
+        "20",
+        "0 to 200",
+        "registries with series of their own in the [metrics](metrics.md); the rest is `other`",
+    ),
+    key(
+        "metrics.namespaces",
+        "false",
+        "`true`, `false`",
+        "whether attempts, failing images and verdicts are told apart by the pod's namespace",
+    ),
     key("ledger.dir", "\"/var/lib/pullfuse\"", PATH, "where counts and verdicts are kept"),
     key(
         "history.keep",

@@ -49,20 +49,20 @@ fn judgement(fuse: &mut Fuse, pod: &PodFacts, settings: &Settings, at: i64) -> J
 #[test]
 fn what_nobody_saw_is_not_guessed() {
     let settings = settings("[limits]\nmax_attempts = 3\nmin_elapsed = \"0s\"");
-    let kept = [(key(), crate::fixtures::tally(2))].into();
-    let mut fuse = Fuse::new(kept, Breaker::default(), Caps::default());
+    let trouble = crate::fixtures::trouble(MISSING);
+    let left = Tally { trouble, ..crate::fixtures::tally(2) };
+    let mut fuse = Fuse::new([(key(), left)].into(), Breaker::default(), Caps::default());
     let attempts = |fuse: &Fuse| fuse.attempts().get(&key()).map(|tally| tally.attempts);
     let shown = |state| pod(Some(state));
+    let failed = || ImageState::Failed(crate::fixtures::trouble(MISSING));
     let backing_off = ImageState::BackingOff(crate::fixtures::trouble("Back-off"));
-    for (at, state, counted) in [
-        // As it was left: perhaps the same attempt.
-        (3600, crate::fixtures::failed(), 2),
-        (3610, backing_off, 2),
-        (3900, crate::fixtures::failed(), 3),
-    ] {
+    // As it was left, which may be the same attempt; then something else, then another attempt.
+    for (at, state, counted) in [(3600, failed(), 2), (3610, backing_off, 2), (3900, failed(), 3)] {
         fuse.observe(&shown(state), &settings, after(at));
         assert_eq!(attempts(&fuse), Some(counted), "at {at}");
     }
+    let verdict = judgement(&mut fuse, &shown(failed()), &settings, 3900);
+    assert_eq!(verdict, Judgement::Fail);
 }
 
 #[test]

@@ -49,24 +49,29 @@ pub(super) fn run(write: &WriteTransaction, steps: &[Step]) -> Result<(), OpenEr
     let newest = newest(steps);
     let mut meta = write.open_table(META).map_err(OpenError::damaged)?;
     let found = meta.get("version").map_err(OpenError::damaged)?.map_or(newest, |v| v.value());
-    let mut state = write.open_table(STATE).map_err(OpenError::damaged)?;
     if found > newest {
-        let writer = state.get(WRITER).map_err(OpenError::damaged)?;
-        let writer = writer.and_then(|bytes| serde_json::from_slice(bytes.value()).ok());
-        return Err(OpenError::Newer { found, writer });
+        return Err(OpenError::Newer { found, writer: writer(write) });
     }
-    let own = format!("\"{}\"", env!("CARGO_PKG_VERSION"));
-    state.insert(WRITER, own.as_bytes()).map_err(OpenError::damaged)?;
     meta.insert("version", newest).map_err(OpenError::damaged)?;
-    drop((meta, state));
+    drop(meta);
     let done = usize::try_from(found.saturating_sub(1)).unwrap_or(usize::MAX);
     for step in steps.iter().skip(done) {
         step(write).map_err(OpenError::Upgrade)?;
     }
+    let mut state = write.open_table(STATE).map_err(OpenError::damaged)?;
+    let own = format!("\"{}\"", env!("CARGO_PKG_VERSION"));
+    state.insert(WRITER, own.as_bytes()).map_err(OpenError::damaged)?;
     if found < newest {
         tracing::info!(from = found, to = newest, "the ledger has a new layout");
     }
     Ok(())
+}
+
+/// Who wrote the ledger, as far as a layout that is not known tells.
+fn writer(write: &WriteTransaction) -> Option<String> {
+    let state = write.open_table(STATE).ok()?;
+    let bytes = state.get(WRITER).ok()??;
+    serde_json::from_slice(bytes.value()).ok()
 }
 
 /// `None`: a file that was just made.

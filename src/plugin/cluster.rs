@@ -9,7 +9,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{PluginError, cli::Cli, found, group::Groups};
-use crate::classify::Classifier;
+use crate::{classify::Classifier, kubeconfig};
 
 /// Objects in one answer.
 const PAGE: u32 = 500;
@@ -64,7 +64,8 @@ pub(super) struct Call<'a> {
 impl Cluster {
     /// Reads the kubeconfig; nothing is asked yet.
     pub(super) async fn connect(cli: &Cli) -> Result<Self, PluginError> {
-        let no_cluster = |error: &dyn std::error::Error| PluginError::NoCluster(crate::say(error));
+        let no_cluster =
+            |error: &dyn std::error::Error| PluginError::NoCluster(kubeconfig::told(error));
         let kubeconfig = match &cli.kubeconfig {
             Some(file) => Kubeconfig::read_from(file),
             None => Kubeconfig::read(),
@@ -72,13 +73,12 @@ impl Cluster {
         let kubeconfig = kubeconfig.map_err(|error| no_cluster(&error))?;
         let options =
             KubeConfigOptions { context: cli.context.clone(), ..KubeConfigOptions::default() };
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .map_err(|error| no_cluster(&error))?;
-        // Somebody waits: what does not work is said at once.
-        config.default_retry = false;
         let namespace = config.default_namespace.clone();
-        let client = Client::try_from(config).map_err(|error| no_cluster(&error))?;
+        let client =
+            kubeconfig::client(config, Client::try_from).map_err(PluginError::NoCluster)?;
         Ok(Self { client, namespace })
     }
 

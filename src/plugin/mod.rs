@@ -90,7 +90,7 @@ pub fn run(cli: &Cli) -> Result<u8, (u8, PluginError)> {
 #[tokio::main(flavor = "current_thread")]
 async fn answer(cli: &Cli) -> Result<u8, PluginError> {
     let cluster = Cluster::connect(cli).await?;
-    let mut out = io::stdout().lock();
+    let mut out = text::Harmless::new(io::stdout().lock());
     match cli.command {
         None | Some(Command::Pods) => {
             let place = cluster.place(cli, None);

@@ -5,13 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prometheus_client::{
-    metrics::{family::Family, gauge::Gauge},
-    registry::Registry,
-};
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 use tokio::sync::watch;
 
-use crate::text;
+use crate::{
+    metrics::{Series, table},
+    text,
+};
 
 /// The agent's loop turns at least every few seconds; after this long it is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ impl Condition {
 #[derive(Debug, Clone)]
 pub struct Health {
     state: Arc<Mutex<State>>,
-    degraded: Family<Vec<(&'static str, &'static str)>, Gauge>,
+    degraded: Series<Gauge>,
     ready: watch::Sender<bool>,
 }
 
@@ -58,12 +58,7 @@ struct State {
 impl Health {
     /// Health of the given parts, none of which has worked yet.
     pub fn new(registry: &mut Registry, parts: &[&'static str]) -> Self {
-        let degraded = Family::default();
-        registry.register(
-            "degraded",
-            "Parts of the agent that do not work now (1) or do (0)",
-            degraded.clone(),
-        );
+        let degraded = table::DEGRADED.series(registry, Gauge::default);
         let parts =
             parts.iter().map(|part| (*part, Condition::Starting("has not begun".into()))).collect();
         let state = State { parts, last_turn: Instant::now() };
@@ -90,7 +85,7 @@ impl Health {
             Condition::Starting(why) | Condition::Degraded(why) => tracing::warn!(part, "{why}"),
         }
         let bad = !matches!(condition, Condition::Good(_));
-        self.degraded.get_or_create(&vec![("part", part)]).set(bad.into());
+        self.degraded.with([part]).set(bad.into());
         state.parts.insert(part, condition);
         let ready = is_ready(&state);
         self.ready.send_if_modified(|before| std::mem::replace(before, ready) != ready);

@@ -120,6 +120,15 @@ fn the_table_of_the_chart_s_values_is_whole() {
     assert_eq!(named, expected, "left: docs/install.md; right: values.yaml");
 }
 
+#[test]
+fn every_component_is_documented() {
+    let words: BTreeSet<_> = page("docs/install.md").words().into_iter().collect();
+    for component in root().join("daemonset/components").read_dir().unwrap() {
+        let name = component.unwrap().file_name().into_string().unwrap();
+        assert!(words.contains(&format!("components/{name}")), "docs/install.md lacks {name}");
+    }
+}
+
 /// What Events say, as the code writes it: words in CamelCase where a note is made.
 #[test]
 fn every_reason_of_an_event_is_documented() {

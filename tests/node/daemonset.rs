@@ -1,8 +1,9 @@
 //! The image and the manifests as they ship, run by the kubelet.
 
 use anyhow::Context;
+use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::DaemonSet, core::v1::Pod};
-use kube::api::{DeleteParams, ListParams};
+use kube::{ResourceExt, api::ListParams};
 use libtest_mimic::Trial;
 use pullfuse_rig::{NODE, Options};
 use serde_json::json;
@@ -10,8 +11,11 @@ use serde_json::json;
 use crate::{
     deploy,
     plugin::plugin,
-    support::{LONG, Node, Waiting, condition, missing_pod, phase, scenario},
+    support::{LONG, Node, Waiting, condition, missing_pod, phase, scenario, verdict},
 };
+
+/// Pods that fail while the agent is replaced.
+const PODS: [&str; 4] = ["a", "b", "c", "d"];
 
 pub fn trials() -> Vec<Trial> {
     vec![scenario("daemonset::the_shipped_image_and_manifests_do_the_job", does_the_job)]
@@ -20,27 +24,44 @@ pub fn trials() -> Vec<Trial> {
 async fn does_the_job() -> anyhow::Result<()> {
     let node = Node::start_bare(Options::default()).await?;
     deploy::push_image(&node.rig).await?;
-    node.rig.apply(&deploy::manifests(&node.rig, 2, "5s")?).await?;
+    let manifests = deploy::manifests(&node.rig, 2, "5s")?;
+    node.rig.apply(&manifests).await?;
     node.agents().ship("limits = { max_attempts = 2, min_elapsed = \"5s\" }");
     until_ready(&node).await?;
     node.until_policies_hold().await?;
     node.rig.namespace("ds").await?;
-    node.rig.apply(&missing_pod("ds", "p", json!({}))).await?;
-    node.wait_pod("ds", "p", "it failed once", |pod| pod.waits_for("ErrImagePull")).await?;
+    for pod in PODS {
+        node.rig.apply(&missing_pod("ds", pod, json!({}))).await?;
+    }
+    for pod in PODS {
+        node.wait_pod("ds", pod, "it failed once", |pod| pod.waits_for("ErrImagePull")).await?;
+    }
 
-    // The kubelet replaces the agent; the new one goes on from the ledger on the node.
-    let agents = node.pods("pullfuse");
-    let old = agents.list(&ListParams::default()).await?.items;
-    let [old] = &old[..] else { panic!("one agent, not {}", old.len()) };
-    let name = old.metadata.name.as_deref().context("a pod without a name")?;
-    agents.delete(name, &DeleteParams::default()).await?;
-    node.rig.wait_for::<Pod>("pullfuse", name, LONG, "it is gone", |pod| pod.is_none()).await?;
+    // An update while they fail: the new agent goes on from the ledger on the node.
+    let old = agent(&node).await?;
+    let next = manifests.replace("pullfuse:test", "pullfuse:next");
+    assert!(next != manifests, "the image is the same");
+    node.rig.apply(&next).await?;
+    let gone = |pod: Option<&Pod>| pod.is_none();
+    node.rig.wait_for::<Pod>("pullfuse", &old.name_any(), LONG, "it is gone", gone).await?;
     until_ready(&node).await?;
+    let new = agent(&node).await?;
+    let started = new.creation_timestamp().context("a pod that was never made")?;
 
-    let pod = node.wait_pod("ds", "p", "it is Failed", |pod| phase(pod) == "Failed").await?;
-    assert!(condition(&pod, "pullfuse.io/ImagePullFailed").is_some());
-    let message = pod.status.and_then(|s| s.message).unwrap_or_default();
-    assert!(message.contains("2 failed attempts"), "{message}");
+    for pod in PODS {
+        let ended = node.wait_pod("ds", pod, "it is Failed", |pod| phase(pod) == "Failed").await?;
+        assert!(condition(&ended, "pullfuse.io/ImagePullFailed").is_some());
+        let verdict = verdict(&ended);
+        assert_eq!(verdict["attempts"], 2, "{verdict}");
+        let first: Timestamp = serde_json::from_value(verdict["firstAttempt"].clone())?;
+        assert!(first < started.0, "the count began anew: {verdict}");
+    }
+    for pod in PODS {
+        let told = node.until_told("ds", pod, "ImagePullFailed").await?;
+        assert!(told.note.unwrap_or_default().contains("2 failed attempts"));
+        assert_eq!(node.told("ds", pod).await?.len(), 1, "told more than once");
+        assert_eq!(node.good_writes_to("ds", pod)?, 1, "one verdict, written once");
+    }
 
     // From inside the container, with two capabilities, it heard the calls themselves.
     let log = logs(&node)?;
@@ -66,16 +87,24 @@ pub fn logs(node: &Node) -> anyhow::Result<String> {
     Ok(all)
 }
 
+/// The agent's pod.
+async fn agent(node: &Node) -> anyhow::Result<Pod> {
+    let labelled = ListParams::default().labels("app.kubernetes.io/name=pullfuse");
+    let mut agents = node.pods("pullfuse").list(&labelled).await?.items;
+    let agent = agents.pop().context("no agent")?;
+    assert!(agents.is_empty(), "more than one agent");
+    Ok(agent)
+}
+
 /// The DaemonSet's newest pod is ready, so `/readyz` answered 200 through the kubelet's probe.
 pub async fn until_ready(node: &Node) -> anyhow::Result<()> {
     let ready = |set: Option<&DaemonSet>| {
-        let is_ready = |set: &DaemonSet| {
-            let status = set.status.as_ref()?;
-            let is_new = status.observed_generation == set.metadata.generation
-                && status.updated_number_scheduled == Some(1);
-            Some(is_new && status.number_ready == 1 && status.desired_number_scheduled == 1)
+        let Some((set, status)) = set.and_then(|set| Some((set, set.status.as_ref()?))) else {
+            return false;
         };
-        set.and_then(is_ready).unwrap_or_default()
+        status.observed_generation == set.metadata.generation
+            && status.updated_number_scheduled == Some(1)
+            && (status.number_ready, status.desired_number_scheduled) == (1, 1)
     };
     let what = format!("ready on {NODE}");
     node.rig.wait_for("pullfuse", "pullfuse", LONG, &what, ready).await.map(drop)

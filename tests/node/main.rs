@@ -11,6 +11,8 @@ mod deploy;
 #[path = "../support/render.rs"]
 mod render;
 mod support;
+#[path = "../support/monitoring.rs"]
+mod watching;
 
 mod breaker;
 mod bystanders;
@@ -25,6 +27,7 @@ mod holding;
 mod hostile;
 mod images;
 mod jobs;
+mod monitoring;
 mod oncall;
 mod outages;
 mod packaging;
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         reload::trials(),
         dry_run::trials(),
         jobs::trials(),
+        monitoring::trials(),
         oncall::trials(),
         images::trials(),
         bystanders::trials(),

@@ -46,7 +46,7 @@ async fn kubelets(node: &Node) -> anyhow::Result<Calls> {
 }
 
 /// What the agent heard since it started.
-async fn ours(node: &Node, agent: &AgentOptions) -> anyhow::Result<Calls> {
+pub async fn ours(node: &Node, agent: &AgentOptions) -> anyhow::Result<Calls> {
     let mut calls = Calls::default();
     for (result, failed) in [("succeeded", 0.0), ("failed", 1.0), ("transport", 1.0)] {
         let series = format!("pullfuse_pull_calls_total{{result=\"{result}\"}}");

@@ -13,11 +13,11 @@ pub fn shipped(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("daemonset").join(file)
 }
 
-/// Builds the image and pushes it to the rig's registry.
+/// Builds the image and pushes it to the rig's registry, with the tags test and next.
 pub async fn push_image(rig: &Rig) -> anyhow::Result<()> {
     let registry = rig.host_address(port::REGISTRY).await?;
     let mut script = Command::new(shipped("image.sh"));
-    script.arg(format!("docker://{registry}/pullfuse:test"));
+    script.args(["test", "next"].map(|tag| format!("docker://{registry}/pullfuse:{tag}")));
     let status = tokio::task::spawn_blocking(move || script.status()).await??;
     ensure!(status.success(), "daemonset/image.sh failed, see above");
     Ok(())

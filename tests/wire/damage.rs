@@ -7,31 +7,13 @@ use pullfuse::{
     wire::{Decoder, Direction, Record},
 };
 
-use crate::support::{RECORDINGS, lines, tells_secret};
+use crate::{
+    dice::{Dice, rounds},
+    support::{RECORDINGS, lines, tells_secret},
+};
 
 /// A connection may hold this much whatever it is told.
 const MOST_HELD: usize = 4 * 1024 * 1024;
-
-/// SplitMix64: the same damage in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, most: usize) -> usize {
-        (self.roll() % most.max(1) as u64) as usize
-    }
-}
-
-fn rounds() -> u64 {
-    std::env::var("PULLFUSE_FUZZ_ROUNDS").map_or(300, |rounds| rounds.parse().unwrap())
-}
 
 /// Damages one record as a broken peer, a broken capture or a lost record would.
 fn damage(line: &mut Line, dice: &mut Dice) {

@@ -132,10 +132,8 @@ impl Judge {
         let held = |reason: &str| self.held.values().filter(|h| h.by.as_str() == reason).count();
         let reasons = By::NAMES.map(|reason| (reason, held(reason)));
         self.parts.metrics.held_back(reasons);
-        let troubled = |wanted: &str| {
-            self.fuse.breaker().troubled().filter(|(_, state)| state.as_str() == wanted).count()
-        };
-        self.parts.metrics.breakers(["open", "half_open"].map(|state| (state, troubled(state))));
+        let troubled = self.fuse.breaker().troubled();
+        self.parts.metrics.breakers(troubled.map(|(registry, state)| (registry, state.as_str())));
         let dry_run = self.verdicts.values().filter(|v| v.stage == VerdictStage::DryRun).count();
         self.parts.metrics.dry_run_stuck(dry_run);
     }

@@ -34,6 +34,7 @@ impl Judge {
                 }
                 Step::Reset(key, tally) => {
                     self.parts.metrics.reset();
+                    self.parts.metrics.fails_no_more(&key);
                     tracing::info!(
                         namespace = tally.namespace,
                         pod = tally.pod,
@@ -48,11 +49,13 @@ impl Judge {
                     }
                     self.end_episode(&key, &tally, Some(End::Recovered));
                 }
-                Step::Forgotten(key, tally) => self.end_episode(&key, &tally, None),
+                Step::Forgotten(key, tally) => {
+                    self.parts.metrics.fails_no_more(&key);
+                    self.end_episode(&key, &tally, None);
+                }
                 Step::Breaker(transition) => self.breaker_changed(&transition),
             }
         }
-        self.parts.metrics.failing_images(self.fuse.attempts().iter().count());
         self.keep_breaker();
         self.save().await;
     }
@@ -61,7 +64,7 @@ impl Judge {
         self.keep(&key);
         let Some(tally) = self.fuse.attempts().get(&key).cloned() else { return };
         self.note_attempt(&key, cause, &tally);
-        self.parts.metrics.attempt(cause.class, tally.source);
+        self.parts.metrics.attempt(&key, &tally, cause, self.now());
         if let Some(ended) = self.parts.clock.instant(tally.last_attempt) {
             self.parts.pulls.ended(&key, ended);
         }
@@ -215,6 +218,7 @@ impl Judge {
         let steps = self.fuse.retain(&keep);
         self.absorb(steps).await;
         self.told_annotations.retain(|uid, _| keep(uid));
+        self.parts.events.retain(&keep);
         // Also of images that came in the end, whose tallies are gone already.
         self.parts.pulls.retain(&keep);
         let gone: Vec<_> = self

@@ -7,9 +7,10 @@ use jiff::SignedDuration;
 
 use crate::{attempts::Call, pods::PodUid};
 
-/// The watch of pods may lag behind the kubelet's, for as long as it takes to connect again.
-const KEPT_FOR: Duration = Duration::from_secs(120);
-/// More than a node's pods times its attempts in that time.
+/// The watch of pods may lag behind the kubelet's: for as long as it takes to connect again, or until
+/// somebody gives back a right that was taken away.
+const KEPT_FOR: Duration = Duration::from_hours(1);
+/// More than the attempts of 110 pods in their first quarter of an hour.
 const MOST: usize = 1024;
 
 /// Calls for pods that the watch has not shown yet.

@@ -92,7 +92,9 @@ impl Judge {
         let verdict = self.verdicts.get(&pod.uid).filter(|verdict| verdict.key == *key);
         let mut attempts_by_class = HashMap::new();
         for (judged, count) in tally.causes.iter() {
-            *attempts_by_class.entry(judged.class.as_str().to_owned()).or_default() += count;
+            let sum: &mut u32 =
+                attempts_by_class.entry(judged.class.as_str().to_owned()).or_default();
+            *sum = sum.saturating_add(count);
         }
         let stage = verdict.map(|verdict| verdict.stage);
         let waits = stage.is_none_or(|stage| stage == VerdictStage::DryRun);

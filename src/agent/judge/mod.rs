@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use self::early::Early;
 use super::{listen::Ended, metrics::Metrics};
 use crate::{
-    act::{self, Actor, Outcome, VerdictRecord},
+    act::{Actor, Outcome, VerdictRecord},
     attempts::{Call, PullKey, Tally},
     classify::Class,
     clock::{Clock, Reading},
@@ -82,7 +82,6 @@ pub(super) struct Parts {
     pub(super) events: Events,
     pub(super) health: Health,
     pub(super) metrics: Metrics,
-    pub(super) act_metrics: act::Metrics,
     /// Whoever watches hears of every change.
     pub(super) watchers: broadcast::Sender<Numbered>,
 }
@@ -150,6 +149,9 @@ impl Judge {
         parts.breaker.send_replace(breaker.clone());
         let settings = Arc::clone(&parts.settings.borrow_and_update());
         let moved = reading.and_then(|reading| parts.clock.moved_since(&reading));
+        for (key, tally) in &kept.tallies {
+            parts.metrics.fails(key, tally);
+        }
         let told = |(key, tally): (&PullKey, &Tally)| (key.clone(), tally.cause().class);
         let mut judge = Self {
             journal: Journal::new(std::mem::take(&mut kept.changes)),
@@ -270,6 +272,7 @@ impl Judge {
         self.judge_in_order(due).await;
         self.look_for_holdup();
         self.trim_history(now);
+        self.parts.metrics.sweep(now);
         self.keep_sources(KEEP_SOURCES_EVERY);
         self.save().await;
     }
@@ -277,6 +280,7 @@ impl Judge {
     /// Another configuration is in effect.
     async fn on_settings(&mut self, settings: Arc<Settings>) {
         self.settings = settings;
+        self.parts.metrics.configure(&self.settings.config.metrics, self.now());
         // Its rules may see other causes.
         let steps = self.fuse.look_again(&self.settings, self.now());
         self.absorb(steps).await;

@@ -53,7 +53,7 @@ impl Judge {
             return;
         }
         let Some(tally) = self.fuse.attempts().get(&opinion.key) else { return };
-        self.parts.act_metrics.verdict("reported");
+        self.parts.metrics.verdict("report", "reported", &pod.namespace);
         let text = format!(
             "Image \"{}\" could not be pulled: {} failed attempts, the last of cause {}: {}. The pod \
              is left alone: {}. {}: {}",

@@ -112,7 +112,7 @@ impl Judge {
             self.keep_caps();
         } else {
             record.stage = VerdictStage::DryRun;
-            self.parts.act_metrics.verdict("dry_run");
+            self.parts.metrics.verdict("dry_run", "dry_run", &pod.namespace);
         }
         tracing::info!(
             pod = pod.full_name(),
@@ -150,6 +150,8 @@ impl Judge {
             }
             Done::Verdict(uid, outcome) => {
                 self.under_way.remove(&uid);
+                let of = self.verdicts.get(&uid).map(|record| record.tally.namespace.as_str());
+                self.parts.metrics.verdict("fail", outcome.as_str(), of.unwrap_or_default());
                 self.note_outcome(&uid, outcome);
                 // A pod that went away while its verdict was carried out is not told of again.
                 let there = self.parts.pods.get(&uid).is_some();

@@ -3,17 +3,21 @@
 //! `make test` tries each a few times, `make chaos` often. What was tried is shown as a table after
 //! the last scenario.
 
+mod api;
 mod clock;
 mod disk;
 mod kills;
 mod ledger;
 mod ring;
+mod runtime;
 mod twins;
 
 use libtest_mimic::Trial;
 
 pub fn trials() -> Vec<Trial> {
     [
+        api::trials(),
+        runtime::trials(),
         kills::trials(),
         clock::trials(),
         disk::trials(),

@@ -38,7 +38,7 @@ async fn overflow() -> anyhow::Result<()> {
     node.until_logged(&witness, &second).await?;
     node.rig.kill(&agent.name, Signal::CONT).await?;
 
-    let dropped = "pullfuse_capture_missed{what=\"ring_drops\"}";
+    let dropped = "pullfuse_capture_lost_total{what=\"ring_drops\"}";
     until(async || Ok((node.metric(&agent, dropped).await? > 0.0).then_some(())))
         .await
         .context("nothing was lost: the buffer did not run over")?;

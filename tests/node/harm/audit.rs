@@ -21,6 +21,8 @@ pub struct Entry {
     pub name: String,
     /// Whether it was carried out; the others changed nothing.
     pub carried_out: bool,
+    /// Whether this is the very request; else it is the next one, and shows what an unseen one did.
+    pub seen: bool,
     pub request: Value,
     pub response: Value,
 }
@@ -50,6 +52,7 @@ impl Entry {
             namespace: text(&object["namespace"]),
             name: text(&object["name"]),
             carried_out: done && !only_asked,
+            seen: true,
             request: Value::Null,
             response: Value::Null,
         };
@@ -67,6 +70,24 @@ impl Entry {
 
     pub fn by_a_kubelet(&self) -> bool {
         self.user.starts_with(KUBELET)
+    }
+
+    /// The write of which this request shows the result: the API server was killed, or gave up
+    /// waiting, before it could log that one.
+    pub fn unseen(&self) -> Self {
+        Self {
+            user: "unseen".into(),
+            token: None,
+            node: None,
+            verb: "patch".into(),
+            seen: false,
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            resource: self.resource.clone(),
+            response: self.response.clone(),
+            request: Value::Null,
+            ..*self
+        }
     }
 
     /// The UID of the object that the answer shows.

@@ -121,9 +121,13 @@ impl<'a> Net<'a> {
             return;
         }
         self.pods.take(&entry);
-        if to_pod && !entry.response["metadata"]["annotations"][VERDICT].is_null() {
+        let carries = |pod: &Value| !pod["metadata"]["annotations"][VERDICT].is_null();
+        if to_pod && carries(&entry.response) {
             let name = format!("{}/{}", entry.namespace, entry.name);
-            self.judged.insert(entry.uid().to_owned(), name);
+            let first = self.judged.insert(entry.uid().to_owned(), name).is_none();
+            if first && !entry.by_an_agent() && !carries(&entry.request) {
+                self.waiting.push_back(entry.unseen());
+            }
         }
         self.entries_since += 1;
         if entry.by_an_agent() {
@@ -136,6 +140,13 @@ impl<'a> Net<'a> {
 
     fn look_at_writes(&mut self) {
         while let Some(entry) = self.waiting.pop_front() {
+            // The write itself may stand after what shows its result.
+            let of_pod = |other: &Entry| other.seen && other.uid() == entry.uid();
+            if !entry.seen
+                && (self.checked.contains(entry.uid()) || self.waiting.iter().any(of_pod))
+            {
+                continue;
+            }
             match (entry.verb.as_str(), entry.resource.as_str()) {
                 ("patch", "pods" | "pods/status") => self.verdict(&entry),
                 ("create", "events") => {
@@ -167,10 +178,12 @@ impl<'a> Net<'a> {
         let verdict: Value =
             serde_json::from_str(verdict.as_str().unwrap_or_default()).unwrap_or_default();
         let image = verdict["image"].as_str().unwrap_or_default();
-        let last_pulled = self.pods.last_pulled(uid, image, write.at);
-        let attempts = self.witness.attempts(before, image, last_pulled, write.at);
-        let all = self.witness.attempts(before, image, None, write.at);
-        let came = all.last().and_then(|last| self.witness.came(image, last.at, write.at));
+        // The witnesses know it as the pod spells it.
+        let spelled = pods::spelled(before, image);
+        let last_pulled = self.pods.last_pulled(uid, spelled, write.at);
+        let attempts = self.witness.attempts(before, spelled, last_pulled, write.at);
+        let all = self.witness.attempts(before, spelled, None, write.at);
+        let came = all.last().and_then(|last| self.witness.came(spelled, last.at, write.at));
         let came = came.or(last_pulled.filter(|_| attempts.is_empty()));
         let case = Case {
             write,
@@ -179,7 +192,7 @@ impl<'a> Net<'a> {
             before,
             image,
             claimed: verdict["attempts"].as_u64().unwrap_or(u64::MAX),
-            in_flight: self.witness.in_flight(&self.pods, uid, image, write.at),
+            in_flight: self.witness.in_flight(&self.pods, uid, spelled, write.at),
             came,
             settings: settings(&mut self.settings, self.evidence.agents, write),
             attempts,

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use jiff::Timestamp;
+use pullfuse::text;
 use serde_json::Value;
 
 use super::audit::Entry;
@@ -107,6 +108,17 @@ pub fn images<'a>(pod: &'a Value, container: &str) -> (Option<&'a str>, Vec<&'a 
     let volumes = spec["volumes"].as_array().into_iter().flatten();
     let mounted = volumes.filter_map(|volume| volume["image"]["reference"].as_str());
     (own.and_then(|own| own["image"].as_str()), mounted.collect())
+}
+
+/// The image of a pod that a verdict names, as the pod's spec spells it: a verdict has it without
+/// what would do harm in a text.
+pub fn spelled<'a>(pod: &'a Value, named: &'a str) -> &'a str {
+    let spec = &pod["spec"];
+    let own = containers(spec).map(|one| &one["image"]);
+    let volumes = spec["volumes"].as_array().into_iter().flatten();
+    let mut all = own.chain(volumes.map(|one| &one["image"]["reference"]));
+    let found = all.find_map(|image| image.as_str().filter(|image| text::image(image) == named));
+    found.unwrap_or(named)
 }
 
 fn containers(spec: &Value) -> impl Iterator<Item = &Value> {

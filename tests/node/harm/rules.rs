@@ -81,6 +81,9 @@ fn was_pending(case: &Case<'_>) -> Option<String> {
 }
 
 fn names_the_version(case: &Case<'_>) -> Option<String> {
+    if !case.write.seen {
+        return None;
+    }
     let (named, meta) = (&case.write.request["metadata"], &case.before["metadata"]);
     if named["uid"] != meta["uid"] {
         return Some(format!("the write names the UID {}, not the pod's", named["uid"]));
@@ -90,7 +93,8 @@ fn names_the_version(case: &Case<'_>) -> Option<String> {
 
 fn fields(case: &Case<'_>) -> Option<String> {
     let trespasses = case.kind.trespasses(case.before, &case.write.response);
-    (!trespasses.is_empty()).then(|| format!("it changed {}", trespasses.join(", ")))
+    (case.write.seen && !trespasses.is_empty())
+        .then(|| format!("it changed {}", trespasses.join(", ")))
 }
 
 fn attempts(case: &Case<'_>) -> Option<String> {

@@ -265,13 +265,15 @@ const HARMS: [Harm; 25] = [
         "a_verdict_of_somebody_else",
         |s| {
             s.write()["user"]["username"] = json!("admin");
+            let verdict = s.ended()["metadata"]["annotations"].clone();
+            s.write()["requestObject"]["metadata"]["annotations"] = verdict;
             s.audit.pop();
         },
         "carries a verdict that no agent's write made",
     ),
 ];
 
-const BAD_EVENTS: [Harm; 4] = [
+const BAD_EVENTS: [Harm; 5] = [
     (
         "too_many_events",
         |s| {
@@ -296,6 +298,15 @@ const BAD_EVENTS: [Harm; 4] = [
         "neither a pod nor the agent's own node",
     ),
     ("an_event_without_a_verdict", |s| drop(s.audit.remove(WRITE)), "is ended: it is not"),
+    (
+        "an_unseen_write_that_harms",
+        |s| {
+            s.kubelet.pop();
+            let pod = s.ended().clone();
+            s.audit[WRITE] = entry(20.0, "system:node:node-a", "patch", "pods", "status", pod);
+        },
+        "shows 1 failed attempts",
+    ),
 ];
 
 pub fn trials() -> Vec<Trial> {
@@ -327,8 +338,30 @@ pub fn trials() -> Vec<Trial> {
     [healthy].into_iter().chain(spared).chain(harms).collect()
 }
 
+type Spared = (&'static str, fn(&mut Story));
+
 /// What looks like harm and is none.
-const SPARED: [(&str, fn(&mut Story)); 5] = [
+const SPARED: [Spared; 8] = [
+    ("a_write_that_the_api_server_could_not_log", |s| {
+        let pod = s.ended().clone();
+        s.audit[WRITE] = entry(20.0, "system:node:node-a", "patch", "pods", "status", pod);
+    }),
+    ("a_write_that_stands_after_what_shows_its_result", |s| {
+        let mut pod = s.ended().clone();
+        pod["metadata"]["resourceVersion"] = json!("21");
+        let next = entry(20.0, "system:node:node-a", "patch", "pods", "status", pod);
+        s.audit.insert(WRITE, next);
+    }),
+    ("an_image_that_must_not_be_shown_as_it_is", |s| {
+        for entry in &mut s.audit {
+            if entry["responseObject"]["spec"].is_object() {
+                entry["responseObject"]["spec"]["containers"][0]["image"] =
+                    json!("\u{1b}[2Jevil:1");
+            }
+        }
+        let verdict = json!({ "image": "evil:1", "attempts": 2 }).to_string();
+        s.ended()["metadata"]["annotations"]["pullfuse.io/verdict"] = json!(verdict);
+    }),
     ("a_request_that_was_refused", |s| {
         let mut refused = s.write().clone();
         refused["responseStatus"]["code"] = json!(403);

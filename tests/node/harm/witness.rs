@@ -65,8 +65,8 @@ impl Witness {
     /// When the image came to the node, for whomever, after one time and well before another.
     pub fn came(&self, image: &str, after: Timestamp, before: Timestamp) -> Option<Timestamp> {
         let calls = self.calls.get(image).into_iter().flatten();
-        let ends = calls.filter(|call| call.succeeded).filter_map(|call| call.ended);
-        ends.filter(|ended| *ended > after && *ended + RACE < before).last()
+        let mut ends = calls.filter(|call| call.succeeded).filter_map(|call| call.ended);
+        ends.rfind(|ended| *ended > after && *ended + RACE < before)
     }
 }
 

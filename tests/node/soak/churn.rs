@@ -22,7 +22,7 @@ use crate::support::{Node, missing_pod, phase, verdict};
 const STEADY: u16 = 5031;
 const FLAPPING: u16 = 5032;
 /// What a kubelet allows by default.
-const PODS: usize = 110;
+pub const PODS: usize = 110;
 /// Between two pods.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long the one registry stays as it is, and a pull hangs.

@@ -45,7 +45,9 @@ impl Size {
         let series = || metrics.lines().filter(|line| !line.starts_with('#'));
         let sum = |name: &str| {
             let values = series().filter_map(|line| line.strip_prefix(name)?.split_once(' '));
-            values.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
+            values
+                .filter_map(|(_, value)| value.parse::<f64>().ok())
+                .fold(0.0, |all, one| all + one)
         };
         let ledger = node.rig.host_path(&agent.ledger).join("ledger.redb");
         Ok(Self {
@@ -56,11 +58,9 @@ impl Size {
             ledger: fs::metadata(ledger)?.len(),
             series: series().count() as u64,
             attempts: sum("pullfuse_attempts_total{"),
-            verdicts: sum("pullfuse_verdicts_total{outcome=\"held\"}"),
-            lost: ["ring_drops", "copy_faults", "hidden_sends", "gaps"]
-                .map(|what| sum(&format!("pullfuse_capture_missed{{what=\"{what}\"}}")))
-                .iter()
-                .sum(),
+            verdicts: sum("pullfuse_verdicts_total{action=\"fail\",outcome=\"held\""),
+            lost: sum("pullfuse_capture_lost_total{")
+                + sum("pullfuse_decoder_unknown_total{what=\"gaps\"}"),
         })
     }
 }

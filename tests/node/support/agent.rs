@@ -7,7 +7,7 @@ use kube::{Api, api::PostParams, config::Kubeconfig};
 use pullfuse_rig::{NODE, Program};
 use serde_json::json;
 
-use super::{LONG, Node};
+use super::{LONG, Node, Proxy};
 
 /// A ServiceAccount of the namespace `pullfuse` that has no rights at all.
 pub const NO_RIGHTS: &str = "no-rights";
@@ -36,6 +36,9 @@ pub struct AgentOptions {
     pub log: String,
     /// An API server instead of the rig's.
     pub server: Option<String>,
+    /// The file with the certificates of that server's authority. The token is then in a file too:
+    /// [`Node::token_file`].
+    pub authority: Option<PathBuf>,
     /// What it finds in its environment besides.
     pub env: Vec<(String, String)>,
 }
@@ -53,6 +56,7 @@ impl AgentOptions {
             ledger: "/var/lib/pullfuse".into(),
             log: "pullfuse=debug,info".into(),
             server: None,
+            authority: None,
             env: Vec::new(),
         }
     }
@@ -83,6 +87,13 @@ impl AgentOptions {
 
     pub fn one_attempt(min_elapsed: &str) -> Self {
         Self::attempts(1, min_elapsed)
+    }
+
+    /// Reaches the API server through this.
+    pub fn through(mut self, proxy: &Proxy) -> Self {
+        self.server = Some(proxy.server());
+        self.authority = Some(proxy.authority_file());
+        self
     }
 
     /// Counts from the CRI socket.
@@ -173,14 +184,29 @@ impl Node {
         self.agents().identify(&agent.name, &token)?;
         let mut kubeconfig = Kubeconfig::read_from(self.rig.inner_kubeconfig())?;
         let user = kubeconfig.auth_infos.first_mut().and_then(|user| user.auth_info.as_mut());
-        user.context("a kubeconfig without a user")?.token = Some(token.into());
+        let user = user.context("a kubeconfig without a user")?;
+        let cluster = kubeconfig.clusters.first_mut().and_then(|c| c.cluster.as_mut());
+        let cluster = cluster.context("a kubeconfig without a cluster")?;
         if let Some(server) = &agent.server {
-            let cluster = kubeconfig.clusters.first_mut().and_then(|c| c.cluster.as_mut());
-            cluster.context("a kubeconfig without a cluster")?.server = Some(server.clone());
+            cluster.server = Some(server.clone());
+        }
+        if let Some(authority) = &agent.authority {
+            fs::write(self.token_file(agent), token)?;
+            user.token = None;
+            user.token_file = self.token_file(agent).to_str().map(str::to_owned);
+            cluster.certificate_authority_data = None;
+            cluster.certificate_authority = authority.to_str().map(str::to_owned);
+        } else {
+            user.token = Some(token.into());
         }
         let path = self.rig.folder().join("config").join(format!("{}.kubeconfig", agent.name));
         fs::write(&path, serde_json::to_vec(&kubeconfig)?)?;
         Ok(path)
+    }
+
+    /// Where an agent that does not trust the rig's authority finds its token.
+    pub fn token_file(&self, agent: &AgentOptions) -> PathBuf {
+        self.rig.folder().join("config").join(format!("{}.token", agent.name))
     }
 
     /// Asks `/readyz` until the answer is as it should be, and returns it.

@@ -57,11 +57,19 @@ impl Node {
         Ok(answer["images"][0].take())
     }
 
-    /// The value of one series of the agent's metrics; 0 while it does not exist.
+    /// The sum of the agent's series that have this name and these labels, perhaps among others; 0
+    /// while there is none.
     pub async fn metric(&self, agent: &AgentOptions, series: &str) -> anyhow::Result<f64> {
         let text = self.rig.metrics(agent.port).await?;
-        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        Ok(value.map_or(Ok(0.0), str::parse)?)
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let wanted: Vec<&str> = labels.trim_end_matches('}').split(',').collect();
+        let value = |line: &str| {
+            let (found, value) = line.rsplit_once(' ')?;
+            let (of, labels) = found.split_once('{').unwrap_or((found, ""));
+            let has = wanted.iter().all(|label| labels.contains(label));
+            (of == name && has).then(|| value.parse::<f64>())
+        };
+        Ok(text.lines().filter_map(value).sum::<Result<f64, _>>()?)
     }
 
     /// Waits until a series has this value.

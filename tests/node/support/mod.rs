@@ -5,6 +5,7 @@ mod answers;
 mod cri;
 mod node;
 mod pods;
+mod proxy;
 mod rights;
 mod tried;
 
@@ -19,6 +20,7 @@ pub use agent::{AgentOptions, NO_RIGHTS};
 pub use cri::{pull, pull_with, ready_sandboxes};
 pub use node::{Node, no_pull_limit, stop_nodes};
 pub use pods::{Waiting, condition, job_condition, missing_pod, phase, verdict};
+pub use proxy::{Fault, Kind, Proxy};
 pub use rights::{Holder, event};
 pub use tried::{Tried, print_tried, rounds};
 
