@@ -20,7 +20,7 @@ use crate::{
     version,
     after_help = "Exit codes: 0 fine, 1 the answer is no (a bad configuration, no such pod, nothing \
     to release), 2 wrong usage, 69 something needed is absent (no agent answers, no cluster), 70 a \
-    bug."
+    bug, 75 only a new process can listen again (`run`)."
 )]
 pub struct Cli {
     /// What to do.
@@ -204,4 +204,6 @@ pub mod exit {
     pub const NO: u8 = 1;
     /// Something needed is absent.
     pub const UNAVAILABLE: u8 = 69;
+    /// What is missing comes back with a new process.
+    pub const RESTART: u8 = 75;
 }

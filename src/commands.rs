@@ -20,7 +20,8 @@ use crate::{
     capture,
     check::{self, CheckError},
     cli::{Ask, Check, Cli, Command, Explain, Format, Output, Record, Replay, Run, exit},
-    config,
+    config::{self, Config},
+    confine,
     explain::{self, ExplainError, Understood},
     guarded,
     local::ClientError,
@@ -120,12 +121,26 @@ fn replay(args: &Replay) -> Result<(), Failure> {
     }
 }
 
-/// One thread does: a node has little to say, and the agent must not compete with its pods.
-#[tokio::main(flavor = "current_thread")]
-async fn run_agent(args: Run) -> Result<(), Failure> {
+fn run_agent(args: Run) -> Result<(), Failure> {
+    confine::keep_memory_private();
     let config = config::load(&args.config).map_err(|error| (exit::NO, error.into()))?;
     let log = logging::start(&config.log);
     guarded::abort_on_panic();
+    let confined = config.process.confine;
+    // One thread does: a node has little to say, and the agent must not compete with its pods. Those
+    // that write the ledger and resolve names are others.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_start(move || {
+            if confined {
+                confine::drop_rights();
+            }
+        })
+        .build();
+    runtime.map_err(|error| (exit::UNAVAILABLE, error.into()))?.block_on(agent(config, log, args))
+}
+
+async fn agent(config: Config, log: logging::Level, args: Run) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone()).map_err(|error| (exit::UNAVAILABLE, error.into()))?;
     let options = Options { config, path: args.config, node: args.node_name, log };
@@ -136,12 +151,14 @@ async fn run_agent(args: Run) -> Result<(), Failure> {
     };
     ended.map_err(|error| match error {
         AgentError::Node(_) => (exit::NO, error.into()),
+        AgentError::Deaf(_) => (exit::RESTART, error.into()),
         _ => (exit::UNAVAILABLE, error.into()),
     })
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn record(args: Record) -> Result<(), Failure> {
+    confine::keep_memory_private();
     let unavailable = |error: anyhow::Error| (exit::UNAVAILABLE, error);
     let endpoints = args.endpoint.candidates().into_iter().map(Into::into).collect();
     let options = capture::Options { mode: args.capture, ..capture::Options::new(endpoints) };

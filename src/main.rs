@@ -1,4 +1,5 @@
 //! Parses the arguments and starts one of the commands.
+#![forbid(unsafe_code)]
 
 use std::{
     io::{Write, stderr},

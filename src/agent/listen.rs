@@ -2,7 +2,6 @@
 //! judge as calls.
 
 use std::{
-    convert::Infallible,
     io,
     path::PathBuf,
     time::{Duration, Instant},
@@ -11,11 +10,12 @@ use std::{
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::mpsc;
 
-use super::metrics::Metrics;
+use super::{AgentError, metrics::Metrics};
 use crate::{
     attempts::PullKey,
     capture::{self, Capture, CaptureError, Heard},
     config,
+    confine::Confinement,
     pods::LONGEST_NAME,
     pulls::{Pull, Pulls},
     serve::{Condition, Health},
@@ -39,6 +39,8 @@ pub(super) struct Listener {
     pub(super) pulls: Pulls,
     pub(super) health: Health,
     pub(super) metrics: Metrics,
+    /// What the process gives up once it listens.
+    pub(super) confinement: Confinement,
 }
 
 /// A call that ended, and when that was heard.
@@ -51,7 +53,8 @@ pub(super) fn queue() -> (mpsc::Sender<Ended>, mpsc::Receiver<Ended>) {
 
 impl Listener {
     /// Listens for ever. What cannot be heard is said in health; attempts then come from pod status.
-    pub(super) async fn run(self, calls: mpsc::Sender<Ended>) -> Infallible {
+    /// Returns only when what was heard no longer is, and only a new process could listen again.
+    pub(super) async fn run(mut self, calls: mpsc::Sender<Ended>) -> AgentError {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(FIRST_PAUSE)
             .with_max_delay(LONGEST_PAUSE)
@@ -59,7 +62,9 @@ impl Listener {
         let mut pauses = pauses.build();
         let mut pause = || pauses.next().unwrap_or(LONGEST_PAUSE);
         loop {
-            match self.start().await {
+            let started = self.start().await;
+            self.health.set("confinement", self.confinement.condition());
+            match started {
                 Ok(capture) => {
                     let error = self.listen(capture, &calls).await;
                     // Nobody will tell when they end.
@@ -69,6 +74,13 @@ impl Listener {
                          and it is tried again: {error}"
                     );
                     self.health.set("capture", Condition::Degraded(text));
+                    self.metrics.capture_mode(None);
+                    if self.confinement.is_final() {
+                        // Longer than the kubelet's own first pause: if this comes back, it counts
+                        // from pod status most of the time.
+                        tokio::time::sleep(LONGEST_PAUSE).await;
+                        return AgentError::Deaf(error);
+                    }
                 }
                 Err(CaptureError::Off) => {
                     self.health.set("capture", Condition::Good("off, as configured".into()));
@@ -84,7 +96,24 @@ impl Listener {
         }
     }
 
-    async fn start(&self) -> Result<Capture, CaptureError> {
+    async fn start(&mut self) -> Result<Capture, CaptureError> {
+        let started = self.attach().await;
+        match started {
+            Ok(mut capture) => {
+                self.confinement.settle(|| capture.is_steered());
+                Ok(capture)
+            }
+            Err(error) => {
+                // The rights that are missing do not come back to a process.
+                if matches!(error, CaptureError::Off) || !self.confinement.may_attach() {
+                    self.confinement.settle(|| true);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn attach(&self) -> Result<Capture, CaptureError> {
         let mut options = capture::Options::new(self.endpoints.clone());
         options.mode = self.mode;
         options.scratch.push(self.scratch.clone());

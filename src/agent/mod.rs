@@ -3,6 +3,7 @@
 mod judge;
 mod listen;
 mod metrics;
+mod needs;
 mod node;
 mod reload;
 
@@ -30,6 +31,7 @@ use crate::{
     classify::Disposition,
     clock::Clock,
     config::Config,
+    confine::Confinement,
     events::Events,
     kubeconfig,
     ledger::{Kept, Ledger, LedgerError},
@@ -82,6 +84,9 @@ pub enum AgentError {
     /// The address for metrics is not free.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// What was heard no longer is, and the rights to listen anew are given up.
+    #[error("the CRI socket is no longer heard, and only a new process may listen to it: {0}")]
+    Deaf(std::io::Error),
     /// The metrics listener broke.
     #[error("metrics can no longer be served: {0}")]
     Serve(#[from] std::io::Error),
@@ -94,21 +99,27 @@ pub struct Agent {
     server: Server,
     ledger: Arc<Ledger>,
     kept: Kept,
+    confinement: Confinement,
 }
 
 impl Agent {
-    /// Takes what only one agent can have: the ledger and the address.
+    /// Confines the process to what the agent needs, and takes what only one agent can have: the
+    /// ledger and the address.
     ///
     /// # Errors
     /// When one of them is not to be had, or no API server is configured.
     pub async fn build(options: Options) -> Result<Self, AgentError> {
+        let confinement = match options.config.process.confine {
+            true => Confinement::begin(&needs::of(&options.config, &options.path)),
+            false => Confinement::off(),
+        };
         let configured = kube::Config::infer().await.map_err(|error| kubeconfig::told(&error));
         let client = configured
             .and_then(|config| kubeconfig::client(config, api::connect))
             .map_err(AgentError::NoApiServer)?;
         let (ledger, kept) = Ledger::open(&options.config.ledger.dir)?;
         let server = Server::bind(options.config.serve.address).await?;
-        Ok(Self { options, client, server, ledger: Arc::new(ledger), kept })
+        Ok(Self { options, client, server, ledger: Arc::new(ledger), kept, confinement })
     }
 
     /// Runs until `stop`.
@@ -116,12 +127,23 @@ impl Agent {
     /// # Errors
     /// When the node turns out to be the wrong one, or metrics can no longer be served.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
-        let Self { options, client, server, ledger, kept } = self;
+        let Self { options, client, server, ledger, kept, confinement } = self;
         let Options { config, path, node, log } = options;
         let mut registry = Registry::with_prefix(PREFIX);
         let health = Health::new(
             &mut registry,
-            &["api", "capture", "config", "ledger", "node", "pods", "pulls", "runtime", "verdicts"],
+            &[
+                "api",
+                "capture",
+                "config",
+                "confinement",
+                "ledger",
+                "node",
+                "pods",
+                "pulls",
+                "runtime",
+                "verdicts",
+            ],
         );
         let metrics = metrics::Metrics::new(&mut registry, &config.metrics);
         let reload = Reload {
@@ -151,6 +173,7 @@ impl Agent {
             pulls: pulls.clone(),
             health: health.clone(),
             metrics: metrics.clone(),
+            confinement,
         };
         let actor = Arc::new(Actor::new(act::Parts {
             client: client.clone(),
@@ -204,14 +227,17 @@ impl Agent {
         // Both go on for as long as the judge does.
         let serving = server.run(Arc::new(registry), health.clone());
         tokio::select! {
+            // In this order: the command line's socket is made before the right to make sockets is
+            // given up.
+            biased;
+            never = answer(answering, &config.serve.socket, &health) => match never {},
             ended = judging => ended,
             Err(broken) = serving => Err(AgentError::Serve(broken)),
             never = probe(&runtime, &settings, &health) => match never {},
             never = reload.follow(|new| drop(in_effect.send(Arc::new(Settings::new(new.clone()))))) => {
                 match never {}
             }
-            never = listener.run(heard) => match never {},
-            never = answer(answering, &config.serve.socket, &health) => match never {},
+            deaf = listener.run(heard) => Err(deaf),
         }
     }
 }

@@ -2,16 +2,18 @@
 
 use std::{
     convert::Infallible,
+    future, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use futures_util::StreamExt;
+use inotify::{EventStream, Inotify, WatchMask};
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
 };
-use tokio::{sync::Notify, time::MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use crate::{
     config::{self, Config, ConfigError},
@@ -51,14 +53,14 @@ pub(super) struct Reload {
 impl Reload {
     /// Follows the file for ever, and hands over each version that is good.
     pub(super) async fn follow(mut self, mut apply: impl FnMut(&Config)) -> Infallible {
-        let (_watcher, changed) = watch(&self.path);
+        let mut notices = watch(&self.path);
         let mut tick = tokio::time::interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.health.set("config", Condition::Good(self.told("in effect")));
         let mut refused = None;
         loop {
             tokio::select! {
-                () = changed.notified() => tokio::time::sleep(SETTLES_IN).await,
+                () = noticed(&mut notices) => tokio::time::sleep(SETTLES_IN).await,
                 _ = tick.tick() => {}
             }
             match read(&self.path, &self.config) {
@@ -132,29 +134,44 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     if old.log != new.log {
         keys.push("[log]");
     }
+    if old.process != new.process {
+        keys.push("[process]");
+    }
+    if new.process.confine && new.act.check_image && !old.act.check_image {
+        keys.push("act.check_image");
+    }
     keys
 }
 
+type Notices = EventStream<[u8; 1024]>;
+
 /// Notices of the file's folder: a ConfigMap is changed by replacing a link beside the file.
-fn watch(path: &Path) -> (Option<RecommendedWatcher>, std::sync::Arc<Notify>) {
-    let changed = std::sync::Arc::new(Notify::new());
-    let notice = std::sync::Arc::clone(&changed);
-    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Our own reading is no change.
-        if !event.is_ok_and(|event| event.kind.is_access()) {
-            notice.notify_one();
-        }
-    });
+fn watch(path: &Path) -> Option<Notices> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let watching = watcher.and_then(|mut watcher| {
-        watcher.watch(folder.unwrap_or(Path::new(".")), RecursiveMode::NonRecursive)?;
-        Ok(watcher)
+    let changes = WatchMask::CREATE | WatchMask::MODIFY | WatchMask::MOVE | WatchMask::DELETE;
+    let watching = Inotify::init().and_then(|inotify| {
+        inotify.watches().add(folder.unwrap_or(Path::new(".")), changes)?;
+        inotify.into_event_stream([0; 1024])
     });
-    let watching = watching.inspect_err(|error| {
-        tracing::warn!(%error, "the configuration's folder cannot be watched: it is read every \
-            {LOOK_EVERY:?} instead");
-    });
-    (watching.ok(), changed)
+    watching.map_err(not_watched).ok()
+}
+
+async fn noticed(notices: &mut Option<Notices>) {
+    let Some(stream) = notices else { return future::pending().await };
+    // What happened does not matter: the file is read.
+    match stream.next().await {
+        Some(Ok(_)) => {}
+        Some(Err(error)) => {
+            not_watched(error);
+            *notices = None;
+        }
+        None => *notices = None,
+    }
+}
+
+fn not_watched(error: io::Error) {
+    tracing::warn!(%error, "the configuration's folder cannot be watched: it is read every \
+        {LOOK_EVERY:?} instead");
 }
 
 #[cfg(test)]

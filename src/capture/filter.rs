@@ -130,7 +130,7 @@ impl Filter {
     }
 
     /// Writes what the kernel side looks at first.
-    fn set_head(&mut self) -> Result<(), MapError> {
+    pub(super) fn set_head(&mut self) -> Result<(), MapError> {
         let inodes = self.files.values().fold(0, |bits, [_, inode]| bits | 1 << (inode & 63));
         let [shorter, longer] = self.lengths;
         self.head.set(0, [self.by.number(), shorter, longer, inodes], 0)

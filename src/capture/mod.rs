@@ -242,6 +242,11 @@ impl Capture {
         }
     }
 
+    /// Whether the kernel lets this process go on to say what is heard.
+    pub fn is_steered(&mut self) -> bool {
+        self.filter.set_head().is_ok()
+    }
+
     /// How much was heard, and what was not.
     pub fn counters(&self) -> Counters {
         self.counts.read()

@@ -1,13 +1,10 @@
 //! Notices that a runtime made its socket anew.
 
-use std::{future, io, mem::MaybeUninit, os::fd::OwnedFd, path::PathBuf, time::Duration};
+use std::{future, path::PathBuf, time::Duration};
 
-use super::poll;
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use tokio::{
-    io::unix::AsyncFd,
-    time::{Interval, MissedTickBehavior, interval},
-};
+use futures_util::StreamExt;
+use inotify::{EventStream, Inotify, WatchMask};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// How often it is looked without a notice: a folder that did not exist cannot be watched.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -15,7 +12,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Watches the folders of the endpoints.
 pub(super) struct Watch {
     folders: Vec<PathBuf>,
-    notices: Option<AsyncFd<OwnedFd>>,
+    notices: Option<EventStream<[u8; 1024]>>,
     tick: Interval,
 }
 
@@ -25,9 +22,7 @@ impl Watch {
             endpoints.iter().filter_map(|path| path.parent()).map(Into::into).collect();
         folders.sort();
         folders.dedup();
-        let notices = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)
-            .map_err(io::Error::from)
-            .and_then(poll::owned);
+        let notices = Inotify::init().and_then(|notices| notices.into_event_stream([0; 1024]));
         if let Err(error) = &notices {
             tracing::debug!(%error, "no inotify; sockets are looked at every {LOOK_EVERY:?}");
         }
@@ -41,13 +36,13 @@ impl Watch {
     pub(super) async fn changed(&mut self) {
         let Self { folders, notices, tick } = self;
         tokio::select! {
-            () = noticed(notices.as_ref()) => {}
+            () = noticed(notices) => {}
             _ = tick.tick() => {
                 for folder in folders.iter() {
                     // Again and again: the folder may be new. The same one is watched only once.
                     if let Some(notices) = notices {
-                        let flags = WatchFlags::CREATE | WatchFlags::MOVED_TO;
-                        let _ = inotify::add_watch(notices, folder, flags);
+                        let changes = WatchMask::CREATE | WatchMask::MOVED_TO;
+                        let _ = notices.watches().add(folder, changes);
                     }
                 }
             }
@@ -55,11 +50,10 @@ impl Watch {
     }
 }
 
-async fn noticed(notices: Option<&AsyncFd<OwnedFd>>) {
-    let Some(notices) = notices else { return future::pending().await };
-    let Ok(mut guard) = notices.readable().await else { return future::pending().await };
-    let mut space = [MaybeUninit::uninit(); 1024];
+async fn noticed(notices: &mut Option<EventStream<[u8; 1024]>>) {
+    let Some(stream) = notices else { return future::pending().await };
     // What happened does not matter: all endpoints are looked at.
-    while rustix::io::read(guard.get_inner(), &mut space).is_ok_and(|(read, _)| !read.is_empty()) {}
-    guard.clear_ready();
+    if !matches!(stream.next().await, Some(Ok(_))) {
+        *notices = None;
+    }
 }

@@ -63,6 +63,8 @@ pub struct Config {
     pub history: History,
     /// What is logged.
     pub log: Log,
+    /// How the process itself is run.
+    pub process: Process,
     /// What errors mean, in the user's own words.
     pub rules: Vec<Rule>,
 }
@@ -240,6 +242,20 @@ impl Default for Log {
     fn default() -> Self {
         // What kube_client says of failures is said by us as well, with what to do.
         Self { level: "info,kube_client=off".into(), format: LogFormat::Json }
+    }
+}
+
+/// `[process]`: the agent's own process.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Process {
+    /// Give up the rights, files and system calls that are not needed.
+    pub confine: bool,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self { confine: true }
     }
 }
 

@@ -15,8 +15,8 @@ pub struct Key {
 }
 
 /// Keys that a running agent does not take over: all that begin with one of these.
-pub const NEXT_START: [&str; 5] =
-    ["serve.", "ledger.", "log.", "runtime.endpoint", "runtime.capture"];
+pub const NEXT_START: [&str; 6] =
+    ["serve.", "ledger.", "log.", "process.", "runtime.endpoint", "runtime.capture"];
 
 const fn key(
     path: &'static str,
@@ -216,6 +216,13 @@ pub const KEYS: &[Key] = &[
         "what is logged",
     ),
     key("log.format", "\"json\"", "`\"json\"`, `\"text\"`", "how a line looks"),
+    key(
+        "process.confine",
+        "true",
+        "`true`, `false`",
+        "give up capabilities, files and system calls that are not needed, see \
+         [SECURITY.md](../SECURITY.md); `false` for debugging",
+    ),
     key("rules[].name", "", "text", "its name in output; `rules[0]` and so on without"),
     key("rules[].match", "", "regular expression", "condition: found in the error's text"),
     key(

@@ -12,7 +12,10 @@ use std::{future::Future, io, path::PathBuf};
 use thiserror::Error;
 
 use self::file::Recording;
-use crate::capture::{Capture, CaptureError, Counters, Heard, Options};
+use crate::{
+    capture::{Capture, CaptureError, Counters, Heard, Options},
+    confine,
+};
 
 pub use blank::Blanker;
 
@@ -47,6 +50,7 @@ pub async fn record(
     let mut capture = Capture::start(options).await?;
     let failed = |error| RecordError::File { path: out.clone(), error };
     let mut recording = Recording::create(&out).map_err(failed)?;
+    confine::give_up(|| capture.is_steered());
     eprintln!("pullfuse: listening ({}); Ctrl-C ends", capture.mode().as_str());
     let mut blanker = Blanker::default();
     let mut written = 0;

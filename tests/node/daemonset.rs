@@ -76,7 +76,7 @@ async fn does_the_job() -> anyhow::Result<()> {
 }
 
 /// What the agents wrote, as the kubelet keeps it.
-fn logs(node: &Node) -> anyhow::Result<String> {
+pub fn logs(node: &Node) -> anyhow::Result<String> {
     let mut all = String::new();
     for pod in std::fs::read_dir(node.rig.host_path("/var/log/pods"))? {
         let folder = pod?.path().join("pullfuse");
@@ -97,7 +97,7 @@ async fn agent(node: &Node) -> anyhow::Result<Pod> {
 }
 
 /// The DaemonSet's newest pod is ready, so `/readyz` answered 200 through the kubelet's probe.
-async fn until_ready(node: &Node) -> anyhow::Result<()> {
+pub async fn until_ready(node: &Node) -> anyhow::Result<()> {
     let ready = |set: Option<&DaemonSet>| {
         let Some((set, status)) = set.and_then(|set| Some((set, set.status.as_ref()?))) else {
             return false;

@@ -18,6 +18,7 @@ mod breaker;
 mod bystanders;
 mod capture;
 mod causes;
+mod confinement;
 mod daemonset;
 mod dry_run;
 mod faults;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         capture::trials(),
         preconditions::trials(),
         privilege::trials(),
+        confinement::trials(),
         hostile::trials(),
         faults::trials(),
         soak::trials(),

@@ -127,7 +127,8 @@ async fn calls_equal_the_kubelets_own_count(containerd: Containerd) -> anyhow::R
     let least = 2.0 * (MISSING as f64 + 2.0);
     until_equal(&node, &agent, first, least).await?;
 
-    // A new runtime means a new socket and new connections.
+    // A new runtime means a new socket and new connections, and the agent has no rights any more.
+    node.until_readyz(&agent, |_, report| report.contains("capabilities dropped")).await?;
     node.rig.restart("containerd").await?;
     until_equal(&node, &agent, first, least + MISSING as f64).await?;
 

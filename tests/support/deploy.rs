@@ -25,15 +25,35 @@ pub async fn push_image(rig: &Rig) -> anyhow::Result<()> {
 
 /// `kubectl kustomize` of the shipped base with the rig's image and other limits.
 pub fn manifests(rig: &Rig, max_attempts: u32, min_elapsed: &str) -> anyhow::Result<String> {
+    manifests_with(rig, max_attempts, min_elapsed, None)
+}
+
+/// The same with one of the shipped components.
+pub fn manifests_with(
+    rig: &Rig,
+    max_attempts: u32,
+    min_elapsed: &str,
+    component: Option<&str>,
+) -> anyhow::Result<String> {
     let overlay = tempfile::tempdir()?;
     let base = overlay.path().join("daemonset");
     run(Command::new("cp").arg("-r").arg(shipped("")).arg(&base))?;
-    let config = std::fs::read_to_string(base.join("config.toml"))?;
-    let config = replace(&config, "max_attempts = 5", &format!("max_attempts = {max_attempts}"))?;
-    let config = replace(&config, "\"1m\"", &format!("\"{min_elapsed}\""))?;
-    std::fs::write(base.join("config.toml"), config)?;
-    let kustomization = "resources: [daemonset]\nimages:\n  - name: pullfuse\n    \
-                         newName: 127.0.0.1:5000/pullfuse\n    newTag: test\n";
+    let component = component.map(|name| format!("daemonset/components/{name}"));
+    let own = component.iter().map(|component| overlay.path().join(component));
+    for config in own.chain([base.clone()]).map(|folder| folder.join("config.toml")) {
+        if config.exists() {
+            let text = std::fs::read_to_string(&config)?;
+            let text =
+                replace(&text, "max_attempts = 5", &format!("max_attempts = {max_attempts}"))?;
+            let text = replace(&text, "\"1m\"", &format!("\"{min_elapsed}\""))?;
+            std::fs::write(config, text)?;
+        }
+    }
+    let kustomization = format!(
+        "resources: [daemonset]\ncomponents: [{}]\nimages:\n  - name: pullfuse\n    \
+         newName: 127.0.0.1:5000/pullfuse\n    newTag: test\n",
+        component.unwrap_or_default()
+    );
     std::fs::write(overlay.path().join("kustomization.yaml"), kustomization)?;
     kustomize(rig, overlay.path())
 }
@@ -44,7 +64,7 @@ fn kustomize(rig: &Rig, folder: &Path) -> anyhow::Result<String> {
 }
 
 fn replace(text: &str, from: &str, to: &str) -> anyhow::Result<String> {
-    ensure!(text.contains(from), "daemonset/config.toml no longer says {from}");
+    ensure!(text.contains(from), "a config.toml below daemonset/ no longer says {from}");
     Ok(text.replace(from, to))
 }
 

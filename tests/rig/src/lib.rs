@@ -13,6 +13,7 @@
 //! # Ok(())
 //! # }
 //! ```
+#![forbid(unsafe_code)]
 
 use std::net::Ipv4Addr;
 

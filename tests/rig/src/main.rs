@@ -1,4 +1,5 @@
 //! `rig`: rigs by hand, and the first process inside every rig.
+#![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
