@@ -33,8 +33,8 @@ fn promtool_accepts_the_rules_and_they_fire_when_they_should() {
     promtool(folder.path(), &["test", "rules", "test.yaml"]);
     for alert in watching::alerts().unwrap() {
         let name = alert["alert"].as_str().unwrap();
-        let tested = format!("alertname: {name}\n");
-        assert!(text.contains(&tested), "tests/data/alerts_test.yaml does not test {name}");
+        let fires = format!("alertname=\"{name}\"");
+        assert!(text.contains(&fires), "tests/data/alerts_test.yaml does not test {name}");
     }
 }
 

@@ -310,18 +310,15 @@ impl Frames {
             payload.padding -= u32::try_from(padding.len()).unwrap_or(payload.padding);
         }
         let (stream, opens) = (payload.head.stream, !payload.opened);
-        payload.opened = true;
         let ended = payload.body == 0 && payload.padding == 0;
         let end_stream = ended && payload.head.has(flag::END_STREAM);
+        let tells = !bytes.is_empty() || end_stream;
+        // The bytes may have ended with the frame's head.
+        payload.opened |= tells;
         if ended {
             self.state = State::NEXT;
         }
-        (!bytes.is_empty() || end_stream).then_some(Event::Data {
-            stream,
-            bytes,
-            opens,
-            end_stream,
-        })
+        tells.then_some(Event::Data { stream, bytes, opens, end_stream })
     }
 
     /// A frame other than DATA is complete.
