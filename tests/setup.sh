@@ -17,6 +17,11 @@ for tool in cargo:'Rust 1.95 or newer, for example with rustup' go:'Go 1.26 or n
     command -v "${tool%%:*}" >/dev/null || die "${tool%%:*} is missing: install ${tool#*:}, and put it on PATH"
 done
 
+# Each kubelet wants a few dozen, and the nodes of a test run are many at once.
+watches=/proc/sys/fs/inotify/max_user_instances
+[ "$(cat $watches)" -ge 1024 ] || echo 1024 2>/dev/null >$watches ||
+    say "cannot raise $watches: kubelets may end with 'too many open files'"
+
 # program:package, a program being a command or a file
 needed=(protoc:protobuf-compiler /usr/include/google/protobuf/empty.proto:libprotobuf-dev
     clang:clang gcc:gcc /usr/lib/x86_64-linux-gnu/libc.a:libc6-dev ip:iproute2 unshare:util-linux

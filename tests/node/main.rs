@@ -54,6 +54,8 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(AT_ONCE);
     let trials: Vec<Trial> = [
         harm::trials(),
+        // The longest first.
+        faults::trials(),
         wire::trials(),
         holding::trials(),
         daemonset::trials(),
@@ -75,7 +77,6 @@ fn main() -> ExitCode {
         privilege::trials(),
         confinement::trials(),
         hostile::trials(),
-        faults::trials(),
         soak::trials(),
     ]
     .into_iter()

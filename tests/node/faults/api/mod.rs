@@ -15,7 +15,7 @@ use libtest_mimic::Trial;
 use pullfuse_rig::Options;
 use serde_json::{Value, json};
 
-use self::kinds::{ALL, What};
+use self::kinds::{ALL, FEW, What};
 use crate::support::{
     AgentOptions, Kind, LONG, Node, Proxy, Tried, missing_pod, no_pull_limit, phase, rounds,
     scenario,
@@ -55,9 +55,12 @@ async fn api_server() -> anyhow::Result<()> {
     let rounds = rounds(1).min(MOST_ROUNDS);
     let lasts = if rounds > 1 { LASTING } else { SHORT };
     // One by name, for those who look into it.
-    let only = std::env::var("PULLFUSE_FAULT").ok();
+    let only = std::env::var("PULLFUSE_API_FAULT").ok();
     let chosen = ALL.iter().copied().zip(9501..);
-    let chosen = chosen.filter(|(spec, _)| only.as_deref().is_none_or(|only| only == spec.name));
+    let chosen = chosen.filter(|(spec, _)| match only.as_deref() {
+        Some(only) => only == spec.name,
+        None => rounds > 1 || FEW.contains(&spec.name),
+    });
     let trials = chosen.map(async |(spec, port)| {
         let trouble = Trouble::prepare(Arc::clone(&node), witness.clone(), spec, port).await?;
         let tried = trouble.rounds(rounds, lasts).await;
