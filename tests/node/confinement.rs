@@ -26,6 +26,7 @@ async fn without_rights() -> anyhow::Result<()> {
     fs::create_dir_all(&profiles)?;
     fs::copy(shipped("components/seccomp/profile.json"), profiles.join("pullfuse.json"))?;
     node.rig.apply(&manifests_with(&node.rig, 2, "5s", Some("seccomp"))?).await?;
+    node.agents().ship("limits = { max_attempts = 2, min_elapsed = \"5s\" }");
     until_ready(&node).await?;
     node.until_policies_hold().await?;
     let said = "capabilities dropped, seccomp on, Landlock ";
