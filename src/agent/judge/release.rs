@@ -70,9 +70,7 @@ impl Judge {
             record.released = Some(released);
             record.writes = 0;
             let record = record.clone();
-            self.unsaved.verdicts.insert(pod.uid.clone(), Some(record.clone()));
-            self.save().await;
-            self.carry_out(record);
+            self.store(record).await;
         } else {
             self.judge(pod).await;
         }

@@ -125,16 +125,22 @@ impl Judge {
             record.text()
         );
         reached(Point::Decided);
-        self.verdicts.insert(pod.uid.clone(), record.clone());
-        self.unsaved.verdicts.insert(pod.uid.clone(), Some(record.clone()));
+        self.store(record).await;
+    }
+
+    /// Stores a verdict, and carries it out if it is meant; what cannot be stored is taken up once it
+    /// is.
+    pub(super) async fn store(&mut self, record: VerdictRecord) {
+        let uid = record.key.pod_uid.clone();
+        self.verdicts.insert(uid.clone(), record.clone());
+        self.unsaved.verdicts.insert(uid.clone(), Some(record.clone()));
         self.save().await;
-        // What is not stored is taken up once it is.
-        if enforce && !self.unsaved.verdicts.contains_key(&pod.uid) {
+        if record.stage == VerdictStage::Decided && !self.unsaved.verdicts.contains_key(&uid) {
             self.carry_out(record);
         }
     }
 
-    pub(super) fn carry_out(&mut self, record: VerdictRecord) {
+    fn carry_out(&mut self, record: VerdictRecord) {
         let uid = record.key.pod_uid.clone();
         self.under_way.insert(uid.clone());
         let actor = Arc::clone(&self.parts.actor);
