@@ -7,6 +7,7 @@
 mod api;
 mod event;
 mod metrics;
+mod outcome;
 mod patch;
 mod verdict;
 
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use self::api::PodApi;
 pub use self::{
     metrics::Metrics,
+    outcome::Outcome,
     verdict::{VerdictRecord, VerdictStage, advice_and_error},
 };
 use crate::{
@@ -54,34 +56,6 @@ pub const REASON: &str = "ImagePullFailed";
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Before a verdict that was taken back is written again; doubled each time.
 const REWRITE_PAUSE: Duration = Duration::from_secs(10);
-
-/// How a verdict ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The pod is Failed and stayed so.
-    Held,
-    /// The pod is gone.
-    Gone,
-    /// Another look at the pod showed that it must be left alone.
-    Withdrawn(Because),
-    /// The image has meanwhile arrived on the node.
-    ImageArrived,
-    /// The API server refuses the write, or the kubelet reverted it too often.
-    GivenUp,
-}
-
-impl Outcome {
-    /// The name in metrics and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::Gone => "gone",
-            Self::Withdrawn(_) => "withdrawn",
-            Self::ImageArrived => "image_arrived",
-            Self::GivenUp => "given_up",
-        }
-    }
-}
 
 /// What an actor works with.
 pub struct Parts {

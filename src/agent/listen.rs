@@ -89,9 +89,9 @@ impl Listener {
                 Err(error) => {
                     let text = format!("attempts are counted from pod status: {error}");
                     self.health.set("capture", Condition::Degraded(text));
+                    self.metrics.capture_mode(None);
                 }
             }
-            self.metrics.capture_mode(None);
             tokio::time::sleep(pause()).await;
         }
     }

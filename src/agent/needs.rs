@@ -13,8 +13,7 @@ use crate::{
 /// does not exist cannot be allowed.
 pub(super) fn of(config: &Config, file: &Path) -> Needs {
     let mut read = vec![file.to_owned()];
-    let kubeconfig = Kubeconfig::from_env().ok().flatten().or_else(|| Kubeconfig::read().ok());
-    let kubeconfig = kubeconfig.unwrap_or_default();
+    let kubeconfig = Kubeconfig::read().unwrap_or_default();
     let users = || kubeconfig.auth_infos.iter().filter_map(|user| user.auth_info.as_ref());
     for user in users() {
         let files = [&user.token_file, &user.client_certificate, &user.client_key];

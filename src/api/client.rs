@@ -60,8 +60,8 @@ fn authority_file(config: &Config) -> Option<PathBuf> {
     used.filter_map(|cluster| cluster.certificate_authority).map(PathBuf::from).next()
 }
 
-/// Only the watch of this node's pods asks for more than one object.
-fn lists_or_watches(request: &http::Request<Body>) -> bool {
+/// Whether it is the list or watch of this node's pods: nothing else asks for more than one object.
+pub fn lists_or_watches(request: &http::Request<Body>) -> bool {
     request.method() == http::Method::GET && request.uri().path().ends_with("/pods")
 }
 

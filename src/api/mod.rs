@@ -10,7 +10,10 @@ mod turns;
 
 use std::{future::Future, time::Duration};
 
-pub use self::{client::connect, turns::Turns};
+pub use self::{
+    client::{connect, lists_or_watches},
+    turns::Turns,
+};
 use crate::text::plain;
 
 /// No call may take longer; what a slow API server does not answer waits for the next round.

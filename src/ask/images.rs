@@ -1,11 +1,14 @@
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     listing::Listing,
     times::{coming, past, time},
 };
 use crate::{
-    local::v1::{Image, ListImagesResponse},
+    local::{
+        length,
+        v1::{Image, ListImagesResponse},
+    },
     table::{Look, Rows},
 };
 
@@ -88,7 +91,5 @@ fn pods(number: u32) -> String {
 /// With tenths: most pulls are short.
 pub(super) fn took(of: Option<&pbjson_types::Duration>) -> String {
     let Some(of) = of else { return String::new() };
-    let of = SignedDuration::from_secs(of.seconds)
-        .saturating_add(SignedDuration::from_nanos(i64::from(of.nanos)));
-    format!("{:.1}s", of.as_secs_f64())
+    format!("{:.1}s", length(of).as_secs_f64())
 }

@@ -18,7 +18,7 @@ use tokio::sync::{broadcast, oneshot};
 
 pub(crate) use self::{
     change::of_journal,
-    time::{duration, timestamp},
+    time::{duration, length, timestamp},
 };
 pub use self::{
     client::{Client, ClientError, connect},

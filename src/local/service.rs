@@ -3,13 +3,12 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt, future::ready, stream};
-use jiff::SignedDuration;
 use strum::VariantNames;
 use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 use tonic::{Request, Response, Status};
 
 use super::{
-    Hold, NotReleased, Question, Server, WhatIf, of_journal,
+    Hold, NotReleased, Question, Server, WhatIf, length, of_journal,
     server::{About, peer},
     timestamp,
     v1::{self, Part, agent_server::Agent, watch_response::What},
@@ -196,12 +195,6 @@ impl Agent for Server {
         let log_level = Some(log_level(log.configured(), in_force));
         Ok(Response::new(v1::SetLogLevelResponse { log_level }))
     }
-}
-
-fn length(of: &pbjson_types::Duration) -> SignedDuration {
-    // `new` would panic where the nanoseconds overflow the seconds.
-    SignedDuration::from_secs(of.seconds)
-        .saturating_add(SignedDuration::from_nanos(i64::from(of.nanos)))
 }
 
 fn question(request: &v1::WhatIfRequest) -> Result<WhatIf, String> {

@@ -17,3 +17,10 @@ pub(crate) fn timestamp(at: Timestamp) -> pbjson_types::Timestamp {
 pub(crate) fn duration(of: SignedDuration) -> pbjson_types::Duration {
     pbjson_types::Duration { seconds: of.as_secs(), nanos: of.subsec_nanos() }
 }
+
+/// A length of time that somebody sent.
+pub(crate) fn length(of: &pbjson_types::Duration) -> SignedDuration {
+    // `new` would panic where the nanoseconds overflow the seconds.
+    SignedDuration::from_secs(of.seconds)
+        .saturating_add(SignedDuration::from_nanos(i64::from(of.nanos)))
+}

@@ -12,6 +12,7 @@ use kube::{Client, client::Body};
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::Series;
+use crate::api::lists_or_watches;
 
 /// When the API server was last heard of; clones share it.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ pub fn measured(client: Client, writes: Series<Histogram>, contact: Contact) -> 
     let service = tower::service_fn(move |request: Request<Body>| {
         let (client, contact) = (client.clone(), contact.clone());
         let write = written(&request).map(|write| Write::begin(&writes, write));
-        let follows = request.method() == Method::GET && request.uri().path().ends_with("/pods");
+        let follows = lists_or_watches(&request);
         async move {
             let answer = client.send(request).await;
             if let Some(write) = write {

@@ -59,7 +59,7 @@ pub fn manifests_with(
 }
 
 /// `kubectl kustomize` of a folder.
-fn kustomize(rig: &Rig, folder: &Path) -> anyhow::Result<String> {
+pub fn kustomize(rig: &Rig, folder: &Path) -> anyhow::Result<String> {
     run(Command::new(rig.parts().join("bin/kubectl")).arg("kustomize").arg(folder))
 }
 

@@ -7,7 +7,7 @@ use pullfuse_rig::Rig;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::deploy::{run, shipped};
+use crate::deploy::{self, run, shipped};
 
 /// Objects by kind and name.
 pub type Objects = BTreeMap<(String, String), Value>;
@@ -23,7 +23,7 @@ pub fn kustomize(rig: &Rig, components: &[&str]) -> anyhow::Result<String> {
         text.push_str(&format!("  - components/{component}\n"));
     }
     std::fs::write(&file, text)?;
-    run(Command::new(rig.parts().join("bin/kubectl")).arg("kustomize").arg(folder.path()))
+    deploy::kustomize(rig, folder.path())
 }
 
 /// `helm template` with these settings, in a namespace.
