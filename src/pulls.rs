@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -34,22 +34,21 @@ pub struct Pull {
 }
 
 impl Pull {
-    /// A pull whose request was seen at `start_us` where the capture's clock now shows `now_us`.
+    /// A pull whose request was sent at `start_us` of the capture's clock, which is that instant.
     pub fn new(
         key: PullKey,
         (namespace, pod): (String, String),
         start_us: u64,
-        now_us: u64,
+        began: Instant,
     ) -> Self {
-        let age = Duration::from_micros(now_us.saturating_sub(start_us));
-        let (now, instant) = (Timestamp::now(), Instant::now());
+        let now = Timestamp::now();
         Self {
             key,
             namespace,
             pod,
             start_us,
-            since: now.checked_sub(age).unwrap_or(now),
-            began: instant.checked_sub(age).unwrap_or(instant),
+            since: now.checked_sub(began.elapsed()).unwrap_or(now),
+            began,
             unsure: false,
         }
     }
@@ -164,12 +163,16 @@ impl Collector for Pulls {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::fixtures::key;
 
     fn pull(image: &str, start_us: u64) -> Pull {
         let key = PullKey { image: image.into(), ..key() };
-        Pull::new(key, ("batch".into(), "p".into()), start_us, 100_000_000)
+        let age = Duration::from_micros(100_000_000 - start_us);
+        let began = Instant::now().checked_sub(age).unwrap();
+        Pull::new(key, ("batch".into(), "p".into()), start_us, began)
     }
 
     fn seconds(seconds: i64) -> SignedDuration {
