@@ -45,8 +45,8 @@ chaos:
 	$(BUILD)
 	$(RIG) build
 	PULLFUSE_FUZZ_ROUNDS=$(or $(FUZZ_ROUNDS),20000) cargo test --workspace --test damage --test wire -- damage
-	$(MAKE) --no-print-directory fuzz
 	PULLFUSE_ROUNDS=$(or $(ROUNDS),50) cargo test --workspace --test node -- faults::
+	$(MAKE) --no-print-directory fuzz
 
 # Not part of `make test`: it compiles every dependency anew, for some minutes. What the targets look
 # at is compiled and tried there by tests/damage.rs.
