@@ -5,13 +5,14 @@ RIG   := target/debug/rig
 # The same words everywhere, or cargo builds the dependencies anew with other features.
 BUILD := cargo build --workspace --all-targets
 
-.PHONY: help demo test lint audit qemu chaos soak transcript rig rig-stop image plugin licences clean
+.PHONY: help demo test lint audit qemu chaos fuzz soak transcript rig rig-stop image plugin licences clean
 
 help:
 	@echo 'make demo      show the main job on a real node (sets up what is missing)'
 	@echo 'make test      run every check and test (sets up what is missing)'
 	@echo 'make qemu      the capture and a real containerd on other kernels, in virtual machines'
 	@echo 'make chaos     every fault many times, on real nodes, and a table of them'
+	@echo 'make fuzz      look for bytes that break a reader: a minute each, or SECONDS=600'
 	@echo 'make soak      twenty minutes of churn on a real node'
 	@echo 'make transcript  ask a real node everything, for docs/transcripts/oncall.txt'
 	@echo 'make lint      formatting, clippy, licences, scripts'
@@ -45,6 +46,13 @@ chaos:
 	$(RIG) build
 	PULLFUSE_FUZZ_ROUNDS=$(or $(FUZZ_ROUNDS),20000) cargo test --workspace --test damage --test wire -- damage
 	PULLFUSE_ROUNDS=$(or $(ROUNDS),50) cargo test --workspace --test node -- faults::
+	$(MAKE) --no-print-directory fuzz
+
+# Not part of `make test`: it compiles every dependency anew, for some minutes. What the targets look
+# at is compiled and tried there by tests/damage.rs.
+fuzz:
+	tests/setup.sh fuzz
+	tests/fuzz/run.sh $(or $(SECONDS),60)
 
 soak:
 	tests/setup.sh demo
@@ -60,6 +68,7 @@ transcript:
 
 lint:
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(CACHE)/tools/bin/cargo-deny --log-level error check licenses bans sources
 	git ls-files '*.sh' .ci/run | xargs shellcheck

@@ -145,6 +145,8 @@ impl Connection {
                 Direction::ToKubelet => from_server(half, other, calls, event, record.t_us, out),
             }
         }
+        // The frame that was found may end in a later record.
+        out.counters.resyncs += u64::from(!in_step && half.frames.in_step());
     }
 }
 

@@ -206,6 +206,17 @@ fn a_gap_within_one_data_frame_costs_only_that_message() {
 }
 
 #[test]
+fn a_frame_that_is_found_counts_although_its_end_comes_later() {
+    let mut wire = Wire::joined();
+    let bytes = request(1, "a");
+    wire.client(&bytes[..20]);
+    wire.client(&bytes[20..]);
+    assert_eq!((wire.decoder.counters().resyncs, wire.decoder.in_flight().count()), (1, 1));
+    wire.client(&request(3, "b"));
+    assert_eq!(wire.decoder.counters().resyncs, 1, "the place is known");
+}
+
+#[test]
 fn what_a_gap_may_have_hidden_is_not_guessed() {
     let lost_success = |trailers: &[(&str, &str)]| {
         let mut wire = Wire::new();

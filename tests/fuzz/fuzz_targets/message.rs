@@ -1,0 +1,3 @@
+#![no_main]
+
+pullfuse_fuzz::target!(message);
