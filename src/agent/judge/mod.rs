@@ -123,8 +123,6 @@ pub(super) struct Judge {
     unsaved: Batch,
     /// Whether the last write to the ledger failed.
     save_failed: bool,
-    /// When the watch failed last, unless it is known to work again.
-    troubled_at: Option<Instant>,
     /// Calls for pods that the watch has not shown yet.
     early: Early,
     /// The pull that people were last told holds up the node, by pod and start.
@@ -172,7 +170,6 @@ impl Judge {
             judge_all: false,
             unsaved: Batch::default(),
             save_failed: false,
-            troubled_at: None,
             early: Early::default(),
             told_of: None,
             tasks: JoinSet::new(),
@@ -256,7 +253,7 @@ impl Judge {
 
     async fn on_time(&mut self) {
         // A watch that goes on after a failure says nothing until a pod changes.
-        if self.troubled_at.is_some_and(|at| at.elapsed() > QUIET) && self.parts.health.ready() {
+        if self.parts.pods.quiet_for(QUIET) && self.parts.health.ready() {
             self.watch_works();
         }
         let now = self.now();
