@@ -114,7 +114,7 @@ pub(super) struct Judge {
     held: BTreeMap<PullKey, Held>,
     /// Images of which it was told that their limits are reached, and nothing more.
     reported: HashSet<PullKey>,
-    /// Bad annotations that were told, by pod.
+    /// Bad annotations that were told, by pod; empty of a pod that has none.
     told_annotations: BTreeMap<PodUid, String>,
     /// Whether every pod must be judged again: an outage began or ended, or the configuration
     /// changed.
@@ -268,6 +268,7 @@ impl Judge {
         let due = due.iter().filter_map(|uid| self.parts.pods.get(uid)).collect();
         self.judge_in_order(due).await;
         self.look_for_holdup();
+        self.tell_rest();
         self.trim_history(now);
         self.parts.metrics.sweep(now);
         self.keep_sources(KEEP_SOURCES_EVERY);
