@@ -13,7 +13,15 @@ use prometheus_client::{
     collector::Collector, encoding::DescriptorEncoder, metrics::gauge::ConstGauge,
 };
 
-use crate::{attempts::PullKey, metrics::table, pods::PodUid};
+use crate::{
+    attempts::{PullKey, Source},
+    metrics::table,
+    pods::PodUid,
+};
+
+/// The kubelet writes what became of an attempt at its next sync, some 10 s later, which may be the
+/// one that begins the next pull.
+const STATUS_LAG: Duration = Duration::from_secs(30);
 
 /// A pull that goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,22 +43,21 @@ pub struct Pull {
 }
 
 impl Pull {
-    /// A pull whose request was seen at `start_us` where the capture's clock now shows `now_us`.
+    /// A pull whose request was sent at `start_us` of the capture's clock, which is that instant.
     pub fn new(
         key: PullKey,
         (namespace, pod): (String, String),
         start_us: u64,
-        now_us: u64,
+        began: Instant,
     ) -> Self {
-        let age = Duration::from_micros(now_us.saturating_sub(start_us));
-        let (now, instant) = (Timestamp::now(), Instant::now());
+        let now = Timestamp::now();
         Self {
             key,
             namespace,
             pod,
             start_us,
-            since: now.checked_sub(age).unwrap_or(now),
-            began: instant.checked_sub(age).unwrap_or(instant),
+            since: now.checked_sub(began.elapsed()).unwrap_or(now),
+            began,
             unsure: false,
         }
     }
@@ -107,9 +114,15 @@ impl Pulls {
         state.newest_us = state.newest_us.max(start_us);
     }
 
-    /// Notes that an outcome was seen.
-    pub fn ended(&self, key: &PullKey, at: Instant) {
-        self.state.lock().ended.insert(key.clone(), at);
+    /// Notes that an outcome was seen, and where.
+    pub fn ended(&self, key: &PullKey, at: Instant, source: Source) {
+        let at = match source {
+            Source::Wire => at,
+            Source::PodStatus => at.checked_sub(STATUS_LAG).unwrap_or(at),
+        };
+        let mut state = self.state.lock();
+        let last = state.ended.entry(key.clone()).or_insert(at);
+        *last = at.max(*last);
     }
 
     /// Drops what is known of the outcomes of every pod for which `keep` is false.
@@ -165,7 +178,9 @@ mod tests {
 
     fn pull(image: &str, start_us: u64) -> Pull {
         let key = PullKey { image: image.into(), ..key() };
-        Pull::new(key, ("batch".into(), "p".into()), start_us, 100_000_000)
+        let age = Duration::from_micros(100_000_000 - start_us);
+        let began = Instant::now().checked_sub(age).unwrap();
+        Pull::new(key, ("batch".into(), "p".into()), start_us, began)
     }
 
     fn seconds(seconds: i64) -> SignedDuration {
@@ -176,12 +191,27 @@ mod tests {
     fn a_pull_goes_on_until_an_outcome_is_seen() {
         let pulls = Pulls::default();
         let going_on = pull("img", 50_000_000);
-        pulls.ended(&key(), going_on.began - Duration::from_secs(1));
+        pulls.ended(&key(), going_on.began - Duration::from_secs(1), Source::Wire);
         pulls.set([going_on.clone()]);
         assert_eq!(pulls.of_pod("uid-1"), Some(going_on.clone()));
         assert_eq!(pulls.of_pod("uid-2"), None);
-        pulls.ended(&key(), going_on.began + Duration::from_secs(1));
+        let status_tells = |after| {
+            pulls.ended(&key(), going_on.began + Duration::from_secs(after), Source::PodStatus);
+        };
+        status_tells(11);
+        assert!(pulls.of_pod("uid-1").is_some(), "the status may tell of the attempt before");
+        pulls.ended(&key(), going_on.began + Duration::from_secs(1), Source::Wire);
         assert_eq!(pulls.of_pod("uid-1"), None, "its connection broke without a word");
+        status_tells(11);
+        assert_eq!(pulls.of_pod("uid-1"), None, "the later outcome is not forgotten");
+        pulls.set([Pull {
+            start_us: 51_000_000,
+            began: going_on.began + Duration::from_secs(2),
+            ..going_on.clone()
+        }]);
+        assert!(pulls.of_pod("uid-1").is_some(), "the next one");
+        status_tells(40);
+        assert_eq!(pulls.of_pod("uid-1"), None, "not even a status is that late");
         pulls.set([]);
         assert_eq!(pulls.of_pod("uid-1"), None);
     }
@@ -189,7 +219,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_a_pod_that_is_gone() {
         let pulls = Pulls::default();
-        pulls.ended(&key(), Instant::now());
+        pulls.ended(&key(), Instant::now(), Source::Wire);
         pulls.retain(|uid| uid == "uid-1");
         assert_eq!(pulls.outcomes(), 1);
         pulls.retain(|uid| uid != "uid-1");

@@ -43,7 +43,7 @@ pub(super) struct Listener {
     pub(super) confinement: Confinement,
 }
 
-/// A call that ended, and when that was heard.
+/// A call that ended, and when: an agent that waits for its turn on a busy node hears of it late.
 pub(super) type Ended = (Exchange, Instant);
 
 /// Both ends of the queue of calls.
@@ -145,13 +145,14 @@ impl Listener {
                 self.metrics.exchange(&exchange);
                 self.pulls.asked(exchange.start_us);
                 // The judge and this end together.
-                let _ = calls.send((exchange, Instant::now())).await;
+                let ended = capture::instant(exchange.end_us);
+                let _ = calls.send((exchange, ended)).await;
             }
             if decoder.rules_out_pulls(connection) {
                 capture.mute(connection);
                 decoder.close(connection, t_us);
             }
-            self.pulls.set(decoder.in_flight().filter_map(|call| pull(&call, t_us)));
+            self.pulls.set(decoder.in_flight().filter_map(|call| pull(&call)));
             self.metrics.heard(&capture.counters(), &decoder.counters());
         }
     }
@@ -172,10 +173,11 @@ fn as_decoded(record: &capture::Record) -> wire::Record<'_> {
 }
 
 /// A call that goes on, unless it is for no pod.
-fn pull(call: &wire::InFlight<'_>, now_us: u64) -> Option<Pull> {
+fn pull(call: &wire::InFlight<'_>) -> Option<Pull> {
     let wire::Pull { image, pod_uid, namespace, pod, .. } = call.pull;
     let key = PullKey { pod_uid: pod_uid.clone()?, image: text::image(image.as_ref()?) };
     let name = |name: &Option<String>| plain(name.as_deref().unwrap_or_default(), LONGEST_NAME);
     let names = (name(namespace), name(pod));
-    Some(Pull { unsure: call.unsure, ..Pull::new(key, names, call.start_us, now_us) })
+    let began = capture::instant(call.start_us);
+    Some(Pull { unsure: call.unsure, ..Pull::new(key, names, call.start_us, began) })
 }

@@ -281,8 +281,11 @@ impl Attempts {
                 tally.trouble = trouble.clone();
                 tally.attempts = tally.attempts.saturating_add(1);
                 tally.last_attempt = now;
+                tally.unconfirmed = match tally.source {
+                    Source::PodStatus => tally.unconfirmed.saturating_add(1),
+                    Source::Wire => 1,
+                };
                 tally.source = Source::PodStatus;
-                tally.unconfirmed = 1;
                 Some(Change::Counted(key))
             }
             None => {

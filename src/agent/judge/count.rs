@@ -66,7 +66,7 @@ impl Judge {
         self.note_attempt(&key, cause, &tally);
         self.parts.metrics.attempt(&key, &tally, cause, self.now());
         if let Some(ended) = self.parts.clock.instant(tally.last_attempt) {
-            self.parts.pulls.ended(&key, ended);
+            self.parts.pulls.ended(&key, ended, tally.source);
         }
         tracing::info!(
             namespace = tally.namespace,
