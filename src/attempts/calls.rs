@@ -46,9 +46,12 @@ impl Attempts {
     pub fn observe_call(&mut self, call: Call) -> Option<Change> {
         let Call { key, namespace, pod, started, ended, error } = call;
         let Some(message) = error else {
-            let tally = self.tallies.remove(&key)?;
+            let mut tally = self.tallies.remove(&key)?;
+            tally.source = Source::Wire;
+            self.came.insert(key.clone(), ended);
             return Some(Change::Reset(key, Box::new(tally)));
         };
+        self.came.remove(&key);
         let trouble = Trouble { reason: "ErrImagePull".into(), message };
         let Some(tally) = self.tallies.get_mut(&key) else {
             let tally = Tally {

@@ -88,6 +88,36 @@ fn a_status_that_lags_behind_by_several_attempts_counts_none_of_them_again() {
 }
 
 #[test]
+fn what_the_status_still_shows_when_the_image_has_come_is_no_attempt() {
+    let mut all = Attempts::default();
+    fails(&mut all, 0, 1);
+    assert!(matches!(all.observe_call(call(15, 16, None)), Some(Change::Reset(..))));
+    assert_eq!(shows(&mut all, failed(), 17), [], "the first attempt, told late");
+    assert_eq!(shows(&mut all, backing_off(), 18), []);
+    assert_eq!(shows(&mut all, failed(), 19), [], "a label was changed meanwhile");
+    // Another container needs the image too, and now it is gone.
+    assert_eq!(fails(&mut all, 20, 21), Some(Change::Counted(key())));
+    assert_eq!(shows(&mut all, failed(), 22), [Change::Moved(key())]);
+    assert_eq!(attempts(&all), 1);
+}
+
+#[test]
+fn a_success_heard_long_ago_hides_no_attempt_that_only_the_status_shows() {
+    for pulled in [true, false] {
+        let mut all = Attempts::default();
+        fails(&mut all, 0, 1);
+        all.observe_call(call(15, 16, None));
+        if pulled {
+            shows(&mut all, ImageState::Pulled, 17);
+        }
+        assert_eq!(
+            shows(&mut all, failed(), if pulled { 18 } else { 90 }),
+            [Change::Counted(key())]
+        );
+    }
+}
+
+#[test]
 fn a_status_seen_late_on_a_busy_node_is_of_the_calls_before_it() {
     let mut all = Attempts::default();
     // Only now it is the agent's turn, which then happens to look at the pod's status first.
@@ -125,7 +155,7 @@ fn a_success_on_the_wire_resets() {
     let mut all = Attempts::default();
     fails(&mut all, 0, 1);
     let Some(Change::Reset(reset, tally)) = all.observe_call(call(15, 16, None)) else { panic!() };
-    assert_eq!((reset, tally.attempts), (key(), 1));
+    assert_eq!((reset, tally.attempts, tally.source), (key(), 1, Source::Wire));
     assert_eq!(all.observe_call(call(30, 31, None)), None);
 }
 

@@ -85,7 +85,9 @@ pub(super) fn name(note: &Note, node: &str) -> String {
     let suffix = format!(".pullfuse-{}", note.key);
     // Names and UIDs are ASCII.
     let room = LONGEST_NAME.saturating_sub(suffix.len());
-    about.chars().take(room).chain(suffix.chars()).collect()
+    let cut = about.get(..room).unwrap_or(about);
+    // What stands before the suffix's dot must be a name too.
+    format!("{}{suffix}", cut.trim_end_matches(['-', '.']))
 }
 
 #[cfg(test)]
@@ -119,6 +121,9 @@ mod tests {
             name.len() <= 253 && name.ends_with(&format!(".pullfuse-{}", "u".repeat(36))),
             "{name}"
         );
+        let node = format!("{}-.{}", "p".repeat(205), "q".repeat(46));
+        let of_node = Note { subject: Subject::Node, ..note("x".into()) };
+        assert_eq!(super::name(&of_node, &node).find('.'), Some(205), "a part ends in -");
     }
 
     proptest! {

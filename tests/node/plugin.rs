@@ -200,7 +200,7 @@ async fn not_ready() -> anyhow::Result<()> {
     assert!(out.contains("pods: not ready: ") && out.contains("forbidden"), "{out}");
     assert!(!out.contains(": ok: ") && errors.is_empty(), "only what is wrong: {out}{errors}");
     let mut transcript = Transcript::default();
-    transcript.remark("Do all nodes have an agent that works? (This one lacks its rights.)");
+    transcript.remark("Do all nodes have an agent that works?");
     transcript.asked("kubectl pullfuse", &words, &out);
 
     // Who may not ask it learns which right that takes, and all else.
