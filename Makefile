@@ -14,7 +14,7 @@ help:
 	@echo 'make chaos     every fault many times, on real nodes, and a table of them'
 	@echo 'make fuzz      look for bytes that break a reader: a minute each, or SECONDS=600'
 	@echo 'make soak      twenty minutes of churn on a real node'
-	@echo 'make transcript  ask a real node everything, for docs/transcripts/oncall.txt'
+	@echo 'make transcript  ask a real node everything, for docs/transcripts'
 	@echo 'make lint      formatting, clippy, licences, scripts'
 	@echo 'make audit     known vulnerabilities of the crates (needs the RustSec database)'
 	@echo 'make rig       start a node to play with; make rig-stop ends it'
@@ -64,7 +64,8 @@ transcript:
 	tests/setup.sh demo
 	$(BUILD)
 	$(RIG) build
-	PULLFUSE_TRANSCRIPT=$(CURDIR)/docs/transcripts/oncall.txt cargo test --workspace --test node -- oncall::
+	PULLFUSE_TRANSCRIPTS=$(CURDIR)/docs/transcripts cargo test --workspace --test node -- oncall::
+	PULLFUSE_TRANSCRIPTS=$(CURDIR)/docs/transcripts cargo test --workspace --test node -- plugin::
 
 lint:
 	cargo fmt --all --check

@@ -1,30 +1,36 @@
 //! Tells people what pullfuse saw and did, as Kubernetes Events.
 //!
-//! In: a [`Note`]. Out: one Event, however often the same note is told, and a bounded number for each
-//! pod. Touches Events at the API server only.
+//! In: a [`Note`]. Out: one Event, however often the same note is told; when the same happens again,
+//! the Event's series says so. A bounded number for each pod, and a bounded number of writes for each
+//! Event. Touches Events at the API server only.
 
+mod object;
+#[cfg(test)]
+mod tests;
 mod told;
 
-use std::sync::Arc;
-
-use jiff::Timestamp;
-use k8s_openapi::{
-    api::{core::v1::ObjectReference, events::v1},
-    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
 };
-use kube::{Api, Client, api::PostParams};
 
-use self::told::Told;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::events::v1;
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use self::{
+    object::{event, series},
+    told::{Told, TooMany, Writing},
+};
 use crate::{
     api::{ApiError, Turns, limited},
-    pods::{LONGEST_NAME, PodUid},
-    text,
+    pods::PodUid,
 };
 
-/// Longest note of an Event, in bytes.
-const NOTE_LIMIT: usize = 1024;
-/// Where Events about a node are kept, as the kubelet's own are.
-const NODE_NAMESPACE: &str = "default";
 /// Tries for one note. While Events fail there is one try in half a minute or so for all notes
 /// together.
 const TRIES: usize = 5;
@@ -56,10 +62,22 @@ pub struct Note {
     pub reason: &'static str,
     /// What was done, in one word for programs.
     pub action: &'static str,
-    /// What people read: what happened, how often, and what to do.
+    /// What people read: what happened, how often, and what to do. Of a series the first one stays, for
+    /// the API server lets nobody change it.
     pub text: String,
-    /// Tells it from other notes about the subject; lower case letters, digits and dashes.
+    /// Tells it from other notes about the subject; lower case letters, digits and dashes. The same
+    /// when the same happens again.
     pub key: String,
+    /// When this time of it began: what was told since then is this time, and not told again. `None`
+    /// where nobody knows, so that an Event that is there is taken for it.
+    pub since: Option<Timestamp>,
+}
+
+/// A part of a key, for a text that may have any letters.
+pub fn digest(text: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("{:x}", hasher.finish())
 }
 
 /// Writes Events; clones share one connection and its turns.
@@ -77,30 +95,35 @@ impl Events {
         Self { client, node, turns: Arc::default(), told: Told::default() }
     }
 
-    /// Tells once: the Event's name is made from the subject and the note's key. An Event that
-    /// cannot be written is logged and left; nothing depends on it.
+    /// Tells once, or counts it in the series of the Event that is there, now or a few minutes later.
+    /// An Event that cannot be written is logged and left; nothing depends on it.
     pub async fn tell(&self, note: &Note) {
-        if !self.told.allow(note) {
-            tracing::info!(
+        match self.told.take(note) {
+            Ok(Some(writing)) => self.write(writing).await,
+            Ok(None) => {}
+            Err(TooMany) => tracing::info!(
                 reason = note.reason,
                 text = note.text,
                 "not told: this pod has enough Events of this reason"
-            );
-            return;
+            ),
         }
-        for tries_left in (0..TRIES).rev() {
-            let turn = self.turns.take().await;
-            match self.create(note).await {
-                Ok(()) => return turn.worked(),
-                Err(error) if tries_left > 0 && error.passes() => turn.failed(),
-                Err(error) => {
-                    turn.failed();
-                    tracing::warn!(reason = note.reason, text = note.text, %error,
-                        "an Event could not be written");
-                    return;
-                }
-            }
+    }
+
+    /// Whether [`Events::tell_rest`] has something to tell.
+    pub fn has_rest(&self) -> bool {
+        self.told.any()
+    }
+
+    /// Tells what happened again too soon after it was told, and is due.
+    pub async fn tell_rest(&self) {
+        while let Some(writing) = self.told.next() {
+            self.write(writing).await;
         }
+    }
+
+    /// Moves every time, because the clock was set.
+    pub fn shift(&self, by: SignedDuration) {
+        self.told.shift(by);
     }
 
     /// Forgets the pods for which `keep` is false.
@@ -108,112 +131,65 @@ impl Events {
         self.told.retain(keep);
     }
 
-    async fn create(&self, note: &Note) -> Result<(), ApiError> {
-        let event = event(note, &self.node, Timestamp::now());
-        let namespace = event.metadata.namespace.as_deref().unwrap_or(NODE_NAMESPACE);
-        let api = Api::<v1::Event>::namespaced(self.client.clone(), namespace);
-        match limited(api.create(&PostParams::default(), &event)).await {
-            Ok(_) | Err(ApiError::Conflict) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-fn event(note: &Note, node: &str, now: Timestamp) -> v1::Event {
-    let (namespace, regarding) = match &note.subject {
-        Subject::Pod { namespace, name, uid } => (
-            namespace.clone(),
-            ObjectReference {
-                api_version: Some("v1".into()),
-                kind: Some("Pod".into()),
-                namespace: Some(namespace.clone()),
-                name: Some(name.clone()),
-                uid: Some(uid.clone()),
-                ..ObjectReference::default()
-            },
-        ),
-        Subject::Node => (
-            NODE_NAMESPACE.to_owned(),
-            ObjectReference {
-                api_version: Some("v1".into()),
-                kind: Some("Node".into()),
-                name: Some(node.to_owned()),
-                // The kubelet's Events about its node have the name here too; `kubectl
-                // describe node` looks for it.
-                uid: Some(node.to_owned()),
-                ..ObjectReference::default()
-            },
-        ),
-    };
-    let about = regarding.name.clone().unwrap_or_default();
-    v1::Event {
-        metadata: ObjectMeta {
-            name: Some(name(&about, &note.key)),
-            namespace: Some(namespace),
-            ..ObjectMeta::default()
-        },
-        type_: Some(if note.warning { "Warning" } else { "Normal" }.into()),
-        reason: Some(note.reason.into()),
-        action: Some(note.action.into()),
-        note: Some(text::plain(&note.text, NOTE_LIMIT)),
-        regarding: Some(regarding),
-        event_time: Some(MicroTime(now)),
-        reporting_controller: Some("pullfuse.io/pullfuse".into()),
-        reporting_instance: Some(node.to_owned()),
-        ..v1::Event::default()
-    }
-}
-
-fn name(about: &str, key: &str) -> String {
-    let suffix = format!(".pullfuse-{key}");
-    // Names and UIDs are ASCII.
-    let room = LONGEST_NAME.saturating_sub(suffix.len());
-    let cut = about.get(..room).unwrap_or(about);
-    // What stands before the suffix's dot must be a name too.
-    format!("{}{suffix}", cut.trim_end_matches(['-', '.']))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::fixtures::{hostile, is_fit, start};
-
-    fn note(text: String) -> Note {
-        Note {
-            subject: Subject::Pod {
-                namespace: "batch".into(),
-                name: "p".repeat(253),
-                uid: "u".repeat(36),
-            },
-            warning: true,
-            reason: "Reason",
-            action: "Action",
-            text,
-            key: "u".repeat(36),
+    async fn write(&self, writing: Writing) {
+        for tries_left in (0..TRIES).rev() {
+            let turn = self.turns.take().await;
+            match self.attempt(&writing).await {
+                Ok(count) => {
+                    turn.worked();
+                    return writing.told(count);
+                }
+                Err(error) if tries_left > 0 && error.passes() => turn.failed(),
+                Err(error) => {
+                    turn.failed();
+                    tracing::warn!(reason = writing.note.reason, text = writing.note.text, %error,
+                        "an Event could not be written");
+                    return writing.gave_up();
+                }
+            }
         }
     }
 
-    #[test]
-    fn the_longest_name_leaves_room_for_what_makes_it_unique() {
-        let event = event(&note("x".into()), "node-a", start());
-        let name = event.metadata.name.unwrap();
-        assert!(
-            name.len() <= 253 && name.ends_with(&format!(".pullfuse-{}", "u".repeat(36))),
-            "{name}"
-        );
-        let about = format!("{}-.{}", "p".repeat(205), "q".repeat(46));
-        assert_eq!(super::name(&about, &"u".repeat(36)).find('.'), Some(205), "a part ends in -");
+    /// Writes it; returns how often it happened, as the Event then says.
+    async fn attempt(&self, writing: &Writing) -> Result<u32, ApiError> {
+        let Writing { note, latest, untold, count, .. } = writing;
+        if *count > 0 {
+            let count = count.saturating_add(*untold);
+            return match self.count(note, count).await {
+                // The API server keeps Events for an hour or so.
+                Err(ApiError::Gone) => self.create(note, *untold).await,
+                answer => answer,
+            };
+        }
+        match self.create(note, *untold).await {
+            Err(ApiError::Conflict) => {}
+            answer => return answer,
+        }
+        // An earlier agent wrote it: of this very time, or of one before. A change of nothing shows the
+        // Event, and needs no right to read those of others.
+        let (count, last_told) = object::told(&self.patch(note, json!({})).await?);
+        if *latest <= last_told {
+            return Ok(count);
+        }
+        self.count(note, count.saturating_add(*untold)).await
     }
 
-    proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    async fn create(&self, note: &Note, count: u32) -> Result<u32, ApiError> {
+        let event = event(note, &self.node, count, Timestamp::now());
+        limited(self.api(note).create(&PostParams::default(), &event)).await.map(|_| count)
+    }
 
-        #[test]
-        fn hostile_texts_stay_within_the_limits_of_the_api_server(text in hostile()) {
-            let note = event(&note(text), "node-a", start()).note.unwrap();
-            prop_assert!(note.len() <= 1024 && is_fit(&note), "{note:?}");
-        }
+    async fn count(&self, note: &Note, count: u32) -> Result<u32, ApiError> {
+        let series = series(count, Timestamp::now());
+        self.patch(note, json!({ "series": series })).await.map(|_| count)
+    }
+
+    async fn patch(&self, note: &Note, body: Value) -> Result<v1::Event, ApiError> {
+        let name = object::name(note, &self.node);
+        limited(self.api(note).patch(&name, &PatchParams::default(), &Patch::Merge(body))).await
+    }
+
+    fn api(&self, note: &Note) -> Api<v1::Event> {
+        Api::namespaced(self.client.clone(), object::namespace(note))
     }
 }

@@ -6,11 +6,12 @@
 use std::{
     fmt,
     io::{Write, stderr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use thiserror::Error;
 use tracing_subscriber::{
     Layer,
@@ -123,7 +124,7 @@ impl Level {
 
     /// What is logged now.
     pub fn in_force(&self) -> InForce {
-        self.lock().0.clone()
+        self.shared.state.lock().0.clone()
     }
 
     /// Logs by another filter for a while. Must be called within a Tokio runtime.
@@ -141,7 +142,7 @@ impl Level {
         tokio::spawn(async move {
             tokio::time::sleep(lasting).await;
             // Unless somebody has changed it since.
-            if level.lock().1 == number {
+            if level.shared.state.lock().1 == number {
                 let _ = level.reset();
             }
         });
@@ -161,17 +162,12 @@ impl Level {
     }
 
     fn put(&self, filter: Targets, in_force: InForce) -> Result<u64, LevelError> {
-        let mut state = self.lock();
+        let mut state = self.shared.state.lock();
         if !(self.shared.apply)(filter) {
             return Err(LevelError::Gone);
         }
         *state = (in_force, state.1 + 1);
         Ok(state.1)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, (InForce, u64)> {
-        // Every change is one assignment, so a panic elsewhere leaves nothing half done.
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

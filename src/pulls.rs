@@ -3,11 +3,12 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use prometheus_client::{
     collector::Collector, encoding::DescriptorEncoder, metrics::gauge::ConstGauge,
 };
@@ -119,13 +120,13 @@ impl State {
 impl Pulls {
     /// Notes since when the socket is heard.
     pub fn hears(&self, hearing: Hearing) {
-        self.lock().hearing = hearing;
+        self.state.lock().hearing = hearing;
     }
 
     /// Notes that the socket is no longer heard: whether a pull that went on still does, only the pod
     /// can tell.
     pub fn hears_no_more(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.hearing = Hearing::Never;
         state.in_flight.values_mut().for_each(|pull| pull.unsure = true);
     }
@@ -139,7 +140,7 @@ impl Pulls {
     }
 
     fn unheard_since(&self, due: Option<Instant>) -> bool {
-        match self.lock().hearing {
+        match self.state.lock().hearing {
             Hearing::Never => false,
             Hearing::Pending => true,
             Hearing::Since(since) => due.is_none_or(|due| due <= since),
@@ -148,7 +149,7 @@ impl Pulls {
 
     /// Replaces all that go on.
     pub fn set(&self, in_flight: impl IntoIterator<Item = Pull>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let mut known = std::mem::take(&mut state.in_flight);
         for pull in in_flight {
             state.newest_us = state.newest_us.max(pull.start_us);
@@ -163,47 +164,47 @@ impl Pulls {
 
     /// Notes that a pull was asked for at this time of the capture's clock, even if it is over.
     pub fn asked(&self, start_us: u64) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.newest_us = state.newest_us.max(start_us);
     }
 
     /// Notes that an answer was heard at this time of the capture's clock, and whether the image came.
     pub fn answered(&self, key: PullKey, end_us: u64, came: bool) {
-        self.lock().answered.insert(key, Answer { end_us, came });
+        self.state.lock().answered.insert(key, Answer { end_us, came });
     }
 
     /// Notes that the status told of an attempt at this instant.
     pub fn told(&self, key: &PullKey, at: Instant) {
         let at = at.checked_sub(STATUS_LAG).unwrap_or(at);
-        self.lock().told.insert(key.clone(), at);
+        self.state.lock().told.insert(key.clone(), at);
     }
 
     /// Whether the last answer was that the image came.
     pub fn came(&self, key: &PullKey) -> bool {
-        self.lock().answered.get(key).is_some_and(|answer| answer.came)
+        self.state.lock().answered.get(key).is_some_and(|answer| answer.came)
     }
 
     /// Drops what is known of the outcomes of every pod for which `keep` is false.
     pub fn retain(&self, keep: impl Fn(&PodUid) -> bool) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.answered.retain(|key, _| keep(&key.pod_uid));
         state.told.retain(|key, _| keep(&key.pod_uid));
     }
 
     /// Images of pods of which an outcome is known.
     pub fn outcomes(&self) -> usize {
-        let state = self.lock();
+        let state = self.state.lock();
         state.answered.len() + state.told.len()
     }
 
     /// A pull for this pod that goes on.
     pub fn of_pod(&self, pod_uid: &str) -> Option<Pull> {
-        self.lock().go_on().find(|pull| pull.key.pod_uid == pod_uid).cloned()
+        self.state.lock().go_on().find(|pull| pull.key.pod_uid == pod_uid).cloned()
     }
 
     /// All that go on, the oldest first.
     pub fn all(&self) -> Vec<Pull> {
-        let mut all: Vec<Pull> = self.lock().go_on().cloned().collect();
+        let mut all: Vec<Pull> = self.state.lock().go_on().cloned().collect();
         all.sort_by_key(|pull| pull.start_us);
         all
     }
@@ -212,7 +213,7 @@ impl Pulls {
     /// the youngest of them: whoever waits for a pull then waits for these. With the kubelet's
     /// default of one pull at a time it is the only one.
     pub fn holding_up(&self, after: SignedDuration) -> Option<Pull> {
-        let state = self.lock();
+        let state = self.state.lock();
         let sure = || state.go_on().filter(|pull| !pull.unsure);
         let youngest = sure().max_by_key(|pull| pull.start_us)?;
         if youngest.age() < after || state.newest_us > youngest.start_us {
@@ -220,16 +221,11 @@ impl Pulls {
         }
         sure().min_by_key(|pull| pull.start_us).cloned()
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Whatever was being changed when another thread panicked is set anew with the next record.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Collector for Pulls {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let state = self.lock();
+        let state = self.state.lock();
         let number = i64::try_from(state.go_on().count()).unwrap_or(i64::MAX);
         let oldest = state.go_on().map(|pull| pull.age().as_secs_f64()).fold(0.0, f64::max);
         table::PULLS_IN_FLIGHT.encode(&mut encoder, &ConstGauge::new(number))?;

@@ -16,6 +16,8 @@ pub(super) fn of(record: &VerdictRecord) -> Note {
         action: "FailPod",
         text: format!("{}. The pod is set to Failed{}.", record.text(), by_hand(record)),
         key: record.key.pod_uid.clone(),
+        // Once more if the kubelet took it back.
+        since: Some(record.written_at.unwrap_or(record.decided_at)),
     }
 }
 

@@ -316,6 +316,7 @@ impl Actor {
                 reached(Point::AfterWrite);
                 record.stage = VerdictStage::Written;
                 record.writes += 1;
+                record.written_at = Some(self.parts.clock.now());
                 self.remember(record).await;
                 tracing::info!(
                     pod = pod.full_name(),

@@ -40,6 +40,9 @@ pub struct VerdictRecord {
     pub method: Method,
     /// How often it was written.
     pub writes: u32,
+    /// When it was last written, if that could be stored.
+    #[serde(default)]
+    pub written_at: Option<Timestamp>,
     /// That an operator wanted it in spite of what held it.
     #[serde(default)]
     pub released: Option<Released>,
@@ -84,13 +87,24 @@ impl VerdictRecord {
     ) -> Self {
         let stage = VerdictStage::Decided;
         let cause = Some(cause);
-        Self { key, tally, cause, decided_at, stage, method, writes: 0, released: None }
+        Self {
+            key,
+            tally,
+            cause,
+            decided_at,
+            stage,
+            method,
+            writes: 0,
+            written_at: None,
+            released: None,
+        }
     }
 
     /// Moves every time, because the clock was set.
     pub fn shift(&mut self, by: SignedDuration) {
         self.tally.shift(by);
         self.decided_at = moved(self.decided_at, by);
+        self.written_at = self.written_at.map(|at| moved(at, by));
     }
 
     /// What the pod's owner reads: image, attempts, time, cause, advice and last error.

@@ -1,16 +1,13 @@
 //! The connection to the API server.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use kube::{
     Client,
     client::Body,
     config::{Config, Kubeconfig},
 };
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use super::pace::Pace;
@@ -67,8 +64,7 @@ pub fn lists_or_watches(request: &http::Request<Body>) -> bool {
 
 async fn wait(pace: &Mutex<Pace>) {
     loop {
-        // A panic elsewhere leaves nothing half done.
-        let asked = pace.lock().unwrap_or_else(PoisonError::into_inner).ask(Instant::now());
+        let asked = pace.lock().ask(Instant::now());
         match asked {
             Ok(()) => return,
             Err(next) => sleep_until(next).await,

@@ -1,11 +1,9 @@
 //! Bounds what the agent asks of an API server, however much there is to do: a few turns at the same
 //! time, an even pace, and while turns fail one at a time with growing pauses.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, Semaphore, SemaphorePermit},
     time::{Instant, sleep_until},
@@ -55,7 +53,7 @@ impl Turns {
             let changed = self.changed.notified();
             let now = Instant::now();
             // Not in the match: the lock would be held while waiting.
-            let asked = self.pace().ask(now);
+            let asked = self.pace.lock().ask(now);
             match asked {
                 Ok(()) => {
                     return Turn { turns: self, began: now, said: false, _permit: permit };
@@ -70,26 +68,21 @@ impl Turns {
 
     /// Nothing is left to do, so nothing is known of the next time.
     pub fn idle(&self) {
-        self.pace().worked();
-    }
-
-    fn pace(&self) -> MutexGuard<'_, Pace> {
-        // A panic elsewhere leaves nothing half done.
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pace.lock().worked();
     }
 }
 
 impl Turn<'_> {
     /// Its calls went well.
     pub fn worked(mut self) {
-        self.turns.pace().worked();
+        self.turns.pace.lock().worked();
         self.said = true;
         self.turns.changed.notify_waiters();
     }
 
     /// A call failed.
     pub fn failed(mut self) {
-        self.turns.pace().failed(self.began, Instant::now());
+        self.turns.pace.lock().failed(self.began, Instant::now());
         self.said = true;
     }
 }
@@ -97,7 +90,7 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if !self.said {
-            self.turns.pace().undecided(Instant::now());
+            self.turns.pace.lock().undecided(Instant::now());
             self.turns.changed.notify_waiters();
         }
     }

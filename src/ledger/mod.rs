@@ -18,11 +18,12 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use parking_lot::Mutex;
 use redb::{Database, Table, TableDefinition};
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
@@ -206,7 +207,7 @@ impl Ledger {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut open = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.database.lock();
         let database = match open.take() {
             Some(database) => database,
             None => {

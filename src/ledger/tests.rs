@@ -81,7 +81,7 @@ fn after_a_failed_write_the_file_is_opened_again() {
     let dir = TempDir::new().unwrap();
     let (ledger, _) = open(&dir);
     ledger.commit(&batch(1, Some(tally(1)))).unwrap();
-    let fail = || *ledger.database.lock().unwrap() = None;
+    let fail = || *ledger.database.lock() = None;
     fail();
     ledger.commit(&batch(2, Some(tally(2)))).unwrap();
     assert!(!ledger.began_anew(), "nothing is missing");
@@ -104,7 +104,7 @@ fn an_unreadable_record_costs_only_itself() {
     {
         let (ledger, _) = open(&dir);
         ledger.commit(&batch(1, Some(tally(3)))).unwrap();
-        let database = ledger.database.into_inner().unwrap().unwrap();
+        let database = ledger.database.into_inner().unwrap();
         let write = database.begin_write().unwrap();
         write.open_table(TALLIES).unwrap().insert(("uid-2", "x"), &b"{]"[..]).unwrap();
         write.commit().unwrap();

@@ -2,13 +2,14 @@
 //! anything.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::{Client, client::Body};
+use parking_lot::Mutex;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::Series;
@@ -27,11 +28,11 @@ impl Default for Contact {
 impl Contact {
     /// Time since then, or since the start.
     pub fn age(&self) -> Duration {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.0.lock().elapsed()
     }
 
     fn heard(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.0.lock() = Instant::now();
     }
 }
 
@@ -69,6 +70,9 @@ pub fn measured(client: Client, writes: Series<Histogram>, contact: Contact) -> 
 /// What a request writes; `None`: nothing that others see.
 fn written(request: &Request<Body>) -> Option<&'static str> {
     let path = request.uri().path();
+    if *request.method() == Method::PATCH && path.contains("/apis/events.k8s.io/") {
+        return Some("event");
+    }
     if *request.method() == Method::PATCH {
         return Some(if path.ends_with("/status") { "status" } else { "deadline" });
     }

@@ -1,9 +1,6 @@
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use parking_lot::Mutex;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder},
@@ -108,25 +105,20 @@ impl<M: Clone> Series<M> {
     pub fn with<const N: usize>(&self, values: [&str; N]) -> M {
         debug_assert_eq!(N, self.labels.len(), "a value for each label of {:?}", self.labels);
         let values = values.map(str::to_owned).to_vec();
-        self.lock().entry(values).or_insert_with(self.new).clone()
+        self.all.lock().entry(values).or_insert_with(self.new).clone()
     }
 
     /// Drops the series whose value of a label was dropped.
     pub fn forget(&self, label: &str, dropped: &[String]) {
         let at = self.labels.iter().position(|name| *name == label);
-        self.lock().retain(|values, _| {
+        self.all.lock().retain(|values, _| {
             !at.and_then(|at| values.get(at)).is_some_and(|value| dropped.contains(value))
         });
     }
 
     /// Drops all.
     pub fn clear(&self) {
-        self.lock().clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Vec<String>, M>> {
-        // A panic elsewhere leaves nothing half done.
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().clear();
     }
 }
 
@@ -138,7 +130,7 @@ impl<M> fmt::Debug for Series<M> {
 
 impl<M: EncodeMetric + TypedMetric + Clone> EncodeMetric for Series<M> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        for (values, metric) in self.lock().iter() {
+        for (values, metric) in self.all.lock().iter() {
             let labels = self.labels.iter().copied().zip(values.iter().map(String::as_str));
             let labels: Vec<_> = labels.filter(|(_, value)| !value.is_empty()).collect();
             metric.encode(encoder.encode_family(&labels)?)?;
@@ -151,7 +143,7 @@ impl<M: EncodeMetric + TypedMetric + Clone> EncodeMetric for Series<M> {
     }
 
     fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.all.lock().is_empty()
     }
 }
 

@@ -93,7 +93,9 @@ async fn not_ready(cluster: &Cluster, agent: &Agent) -> Option<String> {
     };
     let (status, text) = tokio::time::timeout(READYZ_LIMIT, asking).await.ok()??;
     if status == http::StatusCode::FORBIDDEN {
-        return Some("its /readyz would tell; you may not get pods/proxy".into());
+        return Some(
+            "its /readyz would tell, but you may not get pods/proxy: ask for that right".into(),
+        );
     }
     let bad = |line: &&str| line.contains(": not ready: ") || line.contains(": degraded: ");
     let lines: Vec<_> = text.lines().filter(bad).map(clean).collect();

@@ -15,21 +15,17 @@ use crate::classify::Class;
 const MOST: usize = 1000;
 
 /// What pods of a group have in common.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    state: State,
-    image: String,
-    class: Option<Class>,
-    host: Option<String>,
-}
-
-/// Pods with the same image and cause.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Group {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Key {
     pub(super) state: State,
     pub(super) image: String,
     pub(super) class: Option<Class>,
     pub(super) host: Option<String>,
+}
+
+/// Pods with the same image and cause.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(super) struct Group {
     pub(super) pods: u64,
     pub(super) namespaces: Names,
     pub(super) nodes: Names,
@@ -39,6 +35,15 @@ pub(super) struct Group {
     pub(super) example: String,
     pub(super) advice: String,
     pub(super) error: String,
+}
+
+/// A group and what its pods have in common.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Row<'a> {
+    #[serde(flatten)]
+    pub(super) key: &'a Key,
+    #[serde(flatten)]
+    pub(super) group: &'a Group,
 }
 
 /// All groups.
@@ -53,25 +58,12 @@ impl Groups {
     pub(super) fn add(&mut self, found: Found) {
         let Found { state, image, class, host, namespace, pod, node, first, last, advice, error } =
             found;
-        let key = Key { state, image: image.clone(), class, host: host.clone() };
+        let key = Key { state, image, class, host };
         if self.groups.len() >= MOST && !self.groups.contains_key(&key) {
             self.left_out += 1;
             return;
         }
-        let group = self.groups.entry(key).or_insert_with(|| Group {
-            state,
-            image,
-            class,
-            host,
-            pods: 0,
-            namespaces: Names::default(),
-            nodes: Names::default(),
-            first: None,
-            last: None,
-            example: String::new(),
-            advice: String::new(),
-            error: String::new(),
-        });
+        let group = self.groups.entry(key).or_default();
         group.namespaces.add(&namespace);
         group.nodes.add(&node);
         if group.pods == 0 || last.or(first) > group.last.or(group.first) {
@@ -85,10 +77,10 @@ impl Groups {
     }
 
     /// The most urgent first: verdicts that do not hold, then those with the most pods.
-    pub(super) fn sorted(&self) -> Vec<&Group> {
-        let mut groups: Vec<&Group> = self.groups.values().collect();
-        groups.sort_by_key(|group| (group.state, std::cmp::Reverse(group.pods)));
-        groups
+    pub(super) fn sorted(&self) -> Vec<Row<'_>> {
+        let mut rows: Vec<_> = self.groups.iter().map(|(key, group)| Row { key, group }).collect();
+        rows.sort_by_key(|row| (row.key.state, std::cmp::Reverse(row.group.pods)));
+        rows
     }
 }
 
@@ -133,7 +125,9 @@ mod tests {
         groups.add(found(State::Waiting, "a", Class::NotFound, 1));
         groups.add(found(State::NotHeld, "b", Class::NotFound, 1));
         let sorted = groups.sorted();
-        let shown: Vec<_> = sorted.iter().map(|g| (g.state, g.pods, g.example.as_str())).collect();
+        let shown =
+            sorted.iter().map(|row| (row.key.state, row.group.pods, row.group.example.as_str()));
+        let shown: Vec<_> = shown.collect();
         assert_eq!(
             shown,
             [
@@ -143,7 +137,7 @@ mod tests {
                 (State::Waiting, 1, "ns-1/p-1"),
             ]
         );
-        let group = sorted[1];
+        let group = sorted[1].group;
         assert_eq!(group.error, "error 9");
         assert_eq!(group.first, Some(start() + SignedDuration::from_secs(2)));
         assert_eq!(group.last, Some(start() + SignedDuration::from_secs(9)));
@@ -159,6 +153,6 @@ mod tests {
             groups.add(found(State::Ended, "image-0", Class::NotFound, 2));
         }
         assert_eq!((groups.sorted().len(), groups.left_out), (MOST, 2000));
-        assert_eq!(groups.sorted()[0].pods, 3001);
+        assert_eq!(groups.sorted()[0].group.pods, 3001);
     }
 }

@@ -1,17 +1,16 @@
 use std::io::{self, Write};
 
-use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
     cli::Format,
     cluster::Place,
-    group::{Group, Groups},
+    group::{Groups, Row},
     nodes::{Agent, Agents},
     shown::age,
 };
-use crate::text::shown;
+use crate::{table, text::shown};
 
 /// Pods by image and cause.
 pub(super) fn groups(
@@ -33,7 +32,7 @@ pub(super) fn groups(
             let mut head = vec!["STATE", "IMAGE", "CAUSE", "PODS", "NAMESPACES", "NODES"];
             head.extend(["FIRST", "LAST", "ADVICE"]);
             head.extend(["HOST", "EXAMPLE", "ERROR"].iter().filter(|_| wide));
-            table(&head, sorted.iter().map(|group| group_row(group, wide, now)), out)?;
+            table(&head, sorted.iter().map(|row| group_row(*row, wide, now)), out)?;
         }
     }
     if groups.left_out > 0 {
@@ -46,11 +45,11 @@ pub(super) fn groups(
     out.flush()
 }
 
-fn group_row(group: &Group, wide: bool, now: Timestamp) -> Vec<String> {
+fn group_row(Row { key, group }: Row<'_>, wide: bool, now: Timestamp) -> Vec<String> {
     let mut row = vec![
-        group.state.as_str().into(),
-        group.image.clone(),
-        group.class.map_or("-", |class| class.as_str()).into(),
+        key.state.as_str().into(),
+        key.image.clone(),
+        key.class.map_or("-", |class| class.as_str()).into(),
         group.pods.to_string(),
         if wide { group.namespaces.long() } else { group.namespaces.short() },
         if wide { group.nodes.long() } else { group.nodes.short() },
@@ -60,7 +59,7 @@ fn group_row(group: &Group, wide: bool, now: Timestamp) -> Vec<String> {
     ];
     if wide {
         row.extend([
-            group.host.clone().unwrap_or_else(|| "-".into()),
+            key.host.clone().unwrap_or_else(|| "-".into()),
             group.example.clone(),
             group.error.clone(),
         ]);
@@ -115,13 +114,12 @@ fn table(
     rows: impl Iterator<Item = Vec<String>>,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = table::plain();
     table.set_header(head.iter().copied());
     for row in rows {
         table.add_row(row.iter().map(|text| shown(Some(text))));
     }
-    writeln!(out, "{}", table.trim_fmt())
+    writeln!(out, "{}", table::text(table))
 }
 
 /// An object a line. JSON escapes control characters itself, but not those that turn the text.

@@ -1,9 +1,6 @@
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
 use super::{PodFacts, PodUid};
@@ -45,18 +42,18 @@ impl Pods {
 
     /// Notes that the watch failed.
     pub fn trouble(&self) {
-        *self.troubled() = Some(Instant::now());
+        *self.troubled.lock() = Some(Instant::now());
     }
 
     /// How long to wait until every watch of this node's pods, the kubelet's too, is up to date.
     pub fn settles_in(&self) -> Option<Duration> {
-        let since = self.troubled().as_ref()?.elapsed();
+        let since = self.troubled.lock().as_ref()?.elapsed();
         SETTLING.checked_sub(since).filter(|left| !left.is_zero())
     }
 
-    fn troubled(&self) -> MutexGuard<'_, Option<Instant>> {
-        // A panic elsewhere leaves nothing half done: every change is one assignment.
-        self.troubled.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether the watch has failed, and not again for this long.
+    pub fn quiet_for(&self, this_long: Duration) -> bool {
+        self.troubled.lock().is_some_and(|at| at.elapsed() > this_long)
     }
 
     /// One pod.

@@ -1,10 +1,11 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 use tokio::sync::watch;
 
@@ -69,7 +70,7 @@ impl Health {
     /// Notes how a part is doing, and logs it when that is news.
     pub fn set(&self, part: &'static str, condition: Condition) {
         let condition = condition.plain();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         // A part that has worked before and fails now leaves the agent ready.
         let condition = match (state.parts.get(part), condition) {
             (Some(Condition::Good(_) | Condition::Degraded(_)), Condition::Starting(why)) => {
@@ -93,17 +94,17 @@ impl Health {
 
     /// Notes that the agent's loop turned.
     pub fn turned(&self) {
-        self.lock().last_turn = Instant::now();
+        self.state.lock().last_turn = Instant::now();
     }
 
     /// Whether the agent's loop turns.
     pub fn alive(&self) -> bool {
-        self.lock().last_turn.elapsed() < STUCK_AFTER
+        self.state.lock().last_turn.elapsed() < STUCK_AFTER
     }
 
     /// Whether every part has worked.
     pub fn ready(&self) -> bool {
-        is_ready(&self.lock())
+        is_ready(&self.state.lock())
     }
 
     /// Tells when [`Health::ready`] changes.
@@ -113,14 +114,14 @@ impl Health {
 
     /// Each part and how it is doing.
     pub fn parts(&self) -> Vec<(&'static str, Condition)> {
-        let state = self.lock();
+        let state = self.state.lock();
         state.parts.iter().map(|(part, condition)| (*part, condition.clone())).collect()
     }
 
     /// A line per part.
     pub fn report(&self) -> String {
         let mut report = String::new();
-        for (part, condition) in &self.lock().parts {
+        for (part, condition) in &self.state.lock().parts {
             let (word, text) = match condition {
                 Condition::Starting(text) => ("not ready", text),
                 Condition::Good(text) => ("ok", text),
@@ -130,11 +131,6 @@ impl Health {
             let _ = writeln!(report, "{part}: {word}: {text}");
         }
         report
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change is one assignment, so a panic elsewhere leaves nothing half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

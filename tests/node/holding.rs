@@ -169,6 +169,8 @@ async fn falls_back() -> anyhow::Result<()> {
     node.rig.restart("kubelet").await?;
     node.wait_pod("reverted", "p", "it is Failed", |pod| phase(pod) == "Failed").await?;
     node.until_logged(&agent, &["verdict ended", "held"]).await?;
+    // It was ended twice, and one Event says so.
+    node.until_told_times("reverted", "p", "ImagePullFailed", 2).await?;
     assert!(node.metric(&agent, "pullfuse_verdicts_reverted_total").await? >= 1.0);
     Ok(())
 }

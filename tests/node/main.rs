@@ -35,7 +35,9 @@ mod plugin;
 mod policy;
 mod preconditions;
 mod privilege;
+mod release;
 mod reload;
+mod series;
 mod soak;
 mod wire;
 
@@ -65,7 +67,9 @@ fn main() -> ExitCode {
         breaker::trials(),
         causes::trials(),
         policy::trials(),
+        release::trials(),
         reload::trials(),
+        series::trials(),
         dry_run::trials(),
         jobs::trials(),
         monitoring::trials(),

@@ -1,9 +1,9 @@
 //! Whoever is on call asks one node's agent: six kinds of failing pods and more, and every question
 //! is answered by the command line alone.
 //!
-//! With PULLFUSE_TRANSCRIPT=FILE the questions and answers are written there (`make transcript`).
+//! With PULLFUSE_TRANSCRIPTS=FOLDER the questions and answers are written there (`make transcript`).
 
-use std::{env, fmt::Write as _, fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -14,8 +14,11 @@ use pullfuse_rig::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{
-    AgentOptions, Node, missing_pod, no_pull_limit, phase, scenario, until, verdict,
+use crate::{
+    plugin::plugin,
+    support::{
+        AgentOptions, Node, Transcript, missing_pod, no_pull_limit, phase, scenario, until, verdict,
+    },
 };
 
 /// Registries that fail, each in its way.
@@ -33,20 +36,20 @@ pub fn trials() -> Vec<Trial> {
 struct OnCall {
     node: Node,
     agent: AgentOptions,
-    transcript: String,
+    transcript: Transcript,
 }
 
 impl OnCall {
     /// Asks, for the transcript too.
     async fn ask(&mut self, words: &[&str]) -> anyhow::Result<String> {
         let said = self.node.ask(&self.agent, words).await?;
-        let _ = write!(self.transcript, "$ pullfuse {}\n{said}\n", words.join(" "));
+        self.transcript.asked("pullfuse", words, &said);
         Ok(said)
     }
 
     /// What someone on call reads first.
     fn remark(&mut self, text: &str) {
-        let _ = writeln!(self.transcript, "# {text}");
+        self.transcript.remark(text);
     }
 
     /// A command that must say no.
@@ -99,7 +102,7 @@ async fn questions() -> anyhow::Result<()> {
     let private = FakeRegistry::serve(node.rig.listen(PRIVATE)?)?;
     private.set_default(Answer::Unauthorized);
     let empty = FakeRegistry::serve(node.rig.listen(EMPTY)?)?;
-    let mut on_call = OnCall { node, agent, transcript: String::new() };
+    let mut on_call = OnCall { node, agent, transcript: Transcript::default() };
 
     let said = on_call.node.ask(&on_call.agent, &["pods"]).await?;
     assert_eq!(said, "no image fails on this node\n");
@@ -145,10 +148,32 @@ async fn questions() -> anyhow::Result<()> {
         on_call.node.until_said(&watch, &[&format!("\"kind\":\"KIND_{kind}\"")]).await?;
     }
     on_call.node.until_said(&followed, &["shop/typo", "4/4", "ended"]).await?;
-    if let Ok(file) = env::var("PULLFUSE_TRANSCRIPT") {
-        fs::write(file, &on_call.transcript)?;
-    }
-    Ok(())
+    on_call.transcript.keep("oncall")?;
+    whole_cluster(&on_call.node)
+}
+
+/// And what of the other nodes? The plugin needs no agent.
+fn whole_cluster(node: &Node) -> anyhow::Result<()> {
+    let mut transcript = Transcript::default();
+    let mut ask = |remark: &str, words: &[&str]| {
+        let (code, said, errors) = plugin(node, &node.rig.kubeconfig(), words)?;
+        assert_eq!((code, errors.as_str()), (Some(0), ""), "{words:?}: {said}");
+        transcript.remark(remark);
+        transcript.asked("kubectl pullfuse", words, &said);
+        anyhow::Ok(said)
+    };
+    let all = ask("Which images are missing, and who waits for them?", &["-A"])?;
+    let row = |table: &str, words: &[&str]| {
+        let there = table.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(there, "no line with {words:?}:\n{table}");
+    };
+    row(&all, &["ended", "127.0.0.1:5000/app:v11", "not_found", "shop", "check the spelling"]);
+    row(&all, &["waiting", "127.0.0.1:5001/app:1", "registry_5xx"]);
+    row(&all, &["waiting", "127.0.0.1:5000/nosuch:1", "not_found", " 3 "]);
+    let one =
+        ask("And in one namespace, with an example of each?", &["-n", "tryout", "-o", "wide"])?;
+    row(&one, &["waiting", "not_found", "tryout/tried", "127.0.0.1:5000"]);
+    transcript.keep("plugin")
 }
 
 /// Which pods will be failed, and when?

@@ -6,15 +6,18 @@ use anyhow::Context;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::{Api, api::PostParams, config::Kubeconfig};
 use libtest_mimic::Trial;
-use pullfuse_rig::FINE_IMAGE;
+use pullfuse_rig::{FINE_IMAGE, NODE_ADDRESS};
 use serde_json::{Value, json};
 
-use crate::support::{Node, Waiting, missing_pod, phase, scenario, until};
+use crate::support::{
+    AgentOptions, NO_RIGHTS, Node, Transcript, Waiting, missing_pod, phase, scenario, until,
+};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         scenario("plugin::pods_are_shown_by_image_and_cause", pods_by_image_and_cause),
         scenario("plugin::a_node_without_a_ready_agent_is_shown_with_the_reason", agents),
+        scenario("plugin::an_agent_that_is_not_ready_says_why_itself", not_ready),
         scenario("plugin::a_missing_right_is_named", a_missing_right_is_named),
     ]
 }
@@ -157,18 +160,97 @@ async fn agents() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn a_missing_right_is_named() -> anyhow::Result<()> {
+/// The pod of the DaemonSet stands for the agent: in the node's network, on the agent's port.
+async fn not_ready() -> anyhow::Result<()> {
     let node = Node::core().await?;
-    node.rig.namespace("plugin-rights").await?;
-    let accounts = Api::<ServiceAccount>::namespaced(node.rig.client(), "plugin-rights");
-    let nobody = serde_json::from_value(json!({ "metadata": { "name": "nobody" } }))?;
-    accounts.create(&PostParams::default(), &nobody).await?;
-    let token = node.rig.service_account_token("plugin-rights", "nobody", None).await?;
+    let namespace = "plugin-why";
+    node.rig.namespace(namespace).await?;
+    let agent = AgentOptions {
+        account: NO_RIGHTS.into(),
+        // The API server asks the pod at the node's own address.
+        address: NODE_ADDRESS,
+        ..AgentOptions::own("why", 9487, "")
+    };
+    node.spawn_agent(&agent).await?;
+    let labels = json!({ "app.kubernetes.io/name": "pullfuse" });
+    let probe = json!({ "httpGet": { "path": "/readyz", "port": agent.port }, "periodSeconds": 1 });
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet",
+        "metadata": { "namespace": namespace, "name": "pullfuse", "labels": labels },
+        "spec": { "selector": { "matchLabels": labels }, "template": {
+            "metadata": { "labels": labels },
+            "spec": { "hostNetwork": true, "terminationGracePeriodSeconds": 1, "containers": [{
+                "name": "pullfuse", "image": FINE_IMAGE, "readinessProbe": probe,
+                "ports": [{ "containerPort": agent.port }],
+            }] },
+        } },
+    });
+    node.rig.apply(&set.to_string()).await?;
+    let words = ["agents", "-n", namespace];
+    let says = async |kubeconfig: &Path, why: &str| {
+        until(async || {
+            let (code, out, errors) = plugin(&node, kubeconfig, &words)?;
+            anyhow::ensure!(code == Some(1), "{code:?}: {out}{errors}");
+            Ok(out.contains(why).then_some((out, errors)))
+        })
+        .await
+        .with_context(|| format!("it never said {why}"))
+    };
+    let (out, errors) = says(&node.rig.kubeconfig(), "cannot watch the pods of this node").await?;
+    assert!(out.contains("pods: not ready: ") && out.contains("forbidden"), "{out}");
+    assert!(!out.contains(": ok: ") && errors.is_empty(), "only what is wrong: {out}{errors}");
+    let mut transcript = Transcript::default();
+    transcript.remark("Do all nodes have an agent that works?");
+    transcript.asked("kubectl pullfuse", &words, &out);
+
+    // Who may not ask it learns which right that takes, and all else.
+    let user = user(&node, namespace, "reader").await?;
+    let rights = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": { "name": "plugin-reader" },
+        "rules": [
+            { "apiGroups": ["apps"], "resources": ["daemonsets"], "verbs": ["list"] },
+            { "apiGroups": [""], "resources": ["pods", "nodes", "events"], "verbs": ["list"] },
+        ],
+    });
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": { "name": "plugin-reader" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "plugin-reader" },
+        "subjects": [{ "kind": "ServiceAccount", "name": "reader", "namespace": namespace }],
+    });
+    node.rig.apply(&rights.to_string()).await?;
+    node.rig.apply(&binding.to_string()).await?;
+    let may = async || {
+        let (code, ..) = plugin(&node, user.path(), &words)?;
+        Ok((code != Some(69)).then_some(()))
+    };
+    until(may).await?;
+    let (out, errors) = says(user.path(), "you may not get pods/proxy").await?;
+    assert!(out.contains("0 of 1 nodes") && errors.is_empty(), "{out}{errors}");
+    transcript.remark("And for somebody who may not ask the agents themselves?");
+    transcript.asked("kubectl pullfuse", &words, &out);
+    transcript.keep("agents")
+}
+
+/// A kubeconfig of a user who may do nothing yet.
+async fn user(node: &Node, namespace: &str, name: &str) -> anyhow::Result<tempfile::NamedTempFile> {
+    let accounts = Api::<ServiceAccount>::namespaced(node.rig.client(), namespace);
+    let account = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
+    accounts.create(&PostParams::default(), &account).await?;
+    let token = node.rig.service_account_token(namespace, name, None).await?;
     let mut kubeconfig = Kubeconfig::read_from(node.rig.kubeconfig())?;
     let user = kubeconfig.auth_infos.first_mut().and_then(|user| user.auth_info.as_mut());
     user.context("a kubeconfig without a user")?.token = Some(token.into());
     let file = tempfile::NamedTempFile::new()?;
     serde_json::to_writer(&file, &kubeconfig)?;
+    Ok(file)
+}
+
+async fn a_missing_right_is_named() -> anyhow::Result<()> {
+    let node = Node::core().await?;
+    node.rig.namespace("plugin-rights").await?;
+    let file = user(&node, "plugin-rights", "nobody").await?;
     for (words, missing) in [
         (&["-A"][..], "list pods in all namespaces"),
         (&["-n", "x"], "list pods in namespace x"),

@@ -32,6 +32,7 @@ impl Judge {
         self.waiting.values_mut().for_each(|until| *until = moved(*until, by));
         self.held.values_mut().for_each(|held| held.until = moved(held.until, by));
         self.early.shift(by);
+        self.parts.events.shift(by);
         self.parts.breaker.send_replace(self.fuse.breaker().clone());
         self.keep_all();
     }

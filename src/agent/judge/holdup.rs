@@ -3,7 +3,7 @@
 
 use super::Judge;
 use crate::{
-    events::{Note, Subject},
+    events::{Note, Subject, digest},
     journal::{Change, Kind},
     pulls::Pull,
     serve::Condition,
@@ -61,7 +61,8 @@ fn note(pull: &Pull, waiting: usize) -> Note {
              with serializeImagePulls: false does not wait.",
             pull.key.image, pull.since
         ),
+        key: format!("holdup-{}-{}", pull.key.pod_uid, digest(&pull.key.image)),
         // A pull has one start, so each is told of once.
-        key: format!("holdup-{}-{}", pull.key.pod_uid, pull.start_us),
+        since: Some(pull.since),
     }
 }

@@ -114,7 +114,7 @@ pub(super) struct Judge {
     held: BTreeMap<PullKey, Held>,
     /// Images of which it was told that their limits are reached, and nothing more.
     reported: HashSet<PullKey>,
-    /// Bad annotations that were told, by pod.
+    /// Bad annotations that were told, by pod; empty of a pod that has none.
     told_annotations: BTreeMap<PodUid, String>,
     /// Whether every pod must be judged again: an outage began or ended, or the configuration
     /// changed.
@@ -123,8 +123,6 @@ pub(super) struct Judge {
     unsaved: Batch,
     /// Whether the last write to the ledger failed.
     save_failed: bool,
-    /// When the watch failed last, unless it is known to work again.
-    troubled_at: Option<Instant>,
     /// Calls for pods that the watch has not shown yet.
     early: Early,
     /// The pull that people were last told holds up the node, by pod and start.
@@ -172,7 +170,6 @@ impl Judge {
             judge_all: false,
             unsaved: Batch::default(),
             save_failed: false,
-            troubled_at: None,
             early: Early::default(),
             told_of: None,
             tasks: JoinSet::new(),
@@ -256,7 +253,7 @@ impl Judge {
 
     async fn on_time(&mut self) {
         // A watch that goes on after a failure says nothing until a pod changes.
-        if self.troubled_at.is_some_and(|at| at.elapsed() > QUIET) && self.parts.health.ready() {
+        if self.parts.pods.quiet_for(QUIET) && self.parts.health.ready() {
             self.watch_works();
         }
         let now = self.now();
@@ -271,6 +268,7 @@ impl Judge {
         let due = due.iter().filter_map(|uid| self.parts.pods.get(uid)).collect();
         self.judge_in_order(due).await;
         self.look_for_holdup();
+        self.tell_rest();
         self.trim_history(now);
         self.parts.metrics.sweep(now);
         self.keep_sources(KEEP_SOURCES_EVERY);

@@ -1,6 +1,6 @@
 //! Takes in what the watch of pods tells.
 
-use std::{collections::HashSet, time::Instant};
+use std::collections::HashSet;
 
 use super::Judge;
 use crate::{
@@ -26,7 +26,6 @@ impl Judge {
                 self.forget(|known| *known != uid).await;
             }
             PodEvent::Trouble(error) => {
-                self.troubled_at = Some(Instant::now());
                 self.parts.pods.trouble();
                 self.parts.metrics.watch_error();
                 self.parts.health.set("pods", Condition::Starting(watch_trouble(error)));
@@ -35,7 +34,6 @@ impl Judge {
     }
 
     pub(super) fn watch_works(&mut self) {
-        self.troubled_at = None;
         self.parts.health.set("pods", Condition::Good("watching the pods of this node".into()));
     }
 

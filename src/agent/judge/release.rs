@@ -115,7 +115,8 @@ impl Judge {
             reason: "Released",
             action: "JudgePod",
             text,
-            key: format!("released-{}-{}", pod.uid, at.as_second()),
+            key: format!("released-{}-{uid}", pod.uid),
+            since: Some(at),
         });
     }
 }

@@ -1,11 +1,9 @@
 //! Tells people what is no verdict: outages, limits that are only reported, annotations that are not
 //! understood.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use super::{Done, Judge};
 use crate::{
-    events::{Note, Subject},
+    events::{Note, Subject, digest},
     fuse::Opinion,
     journal::{Change, Kind},
     pods::PodFacts,
@@ -22,6 +20,17 @@ impl Judge {
             events.tell(&note).await;
             Done::Told
         });
+    }
+
+    /// What happened again too soon after it was told.
+    pub(super) fn tell_rest(&mut self) {
+        if self.parts.events.has_rest() {
+            let events = self.parts.events.clone();
+            self.tasks.spawn(async move {
+                events.tell_rest().await;
+                Done::Told
+            });
+        }
     }
 
     /// A registry seems to be out of order, or no longer does.
@@ -43,8 +52,15 @@ impl Judge {
             State::HalfOpen { .. } => ("RegistryRecovering", "HoldVerdicts"),
             State::Closed => ("RegistryOutageOver", "JudgePods"),
         };
-        let key = format!("breaker-{}", at.as_microsecond());
-        self.tell(Note { subject: Subject::Node, warning: open, reason, action, text, key });
+        self.tell(Note {
+            subject: Subject::Node,
+            warning: open,
+            reason,
+            action,
+            text,
+            key: format!("{}-{}", to.as_str().replace('_', "-"), digest(registry)),
+            since: Some(*at),
+        });
     }
 
     /// The limits are reached, and the pod is left alone all the same.
@@ -53,6 +69,7 @@ impl Judge {
             return;
         }
         let Some(tally) = self.fuse.attempts().get(&opinion.key) else { return };
+        let first_attempt = tally.first_attempt;
         self.parts.metrics.verdict("report", "reported", &pod.namespace);
         let text = format!(
             "Image \"{}\" could not be pulled: {} failed attempts, the last of cause {}: {}. The pod \
@@ -74,32 +91,31 @@ impl Judge {
             reason: "ImagePullFailing",
             action: "Report",
             text,
-            key: format!("report-{}", pod.uid),
+            key: format!("report-{}-{}", pod.uid, digest(&opinion.key.image)),
+            // Once more after its image came and went.
+            since: Some(first_attempt),
         });
         self.note(change);
     }
 
-    /// An annotation of the pod cannot be followed.
+    /// An annotation of the pod cannot be followed, or none any more.
     pub(super) fn bad_annotations(&mut self, pod: &PodFacts, sentences: &[String]) {
-        if sentences.is_empty() {
-            return;
-        }
         let text = sentences.join("; ");
-        if self.told_annotations.get(&pod.uid) == Some(&text) {
+        let before = self.told_annotations.insert(pod.uid.clone(), text.clone());
+        if text.is_empty() || before.as_ref() == Some(&text) {
             return;
         }
-        self.told_annotations.insert(pod.uid.clone(), text.clone());
         tracing::warn!(pod = pod.full_name(), "{text}");
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
         self.tell(Note {
             subject: subject(pod),
             warning: true,
             reason: "BadAnnotation",
             action: "UseDefault",
-            text,
             // Another bad value is another Event.
-            key: format!("annotation-{}-{:x}", pod.uid, hasher.finish()),
+            key: format!("annotation-{}-{}", pod.uid, digest(&text)),
+            // Of a pod that an earlier agent may have looked at nobody knows.
+            since: before.map(|_| self.now()),
+            text,
         });
     }
 }

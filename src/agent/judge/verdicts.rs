@@ -53,8 +53,12 @@ impl Judge {
         self.waiting.retain(|key, _| key.pod_uid != pod.uid);
         let held_before: BTreeMap<_, _> =
             self.held.extract_if(.., |key, _| key.pod_uid == pod.uid).collect();
-        for opinion in self.opinions(pod, now) {
+        let opinions = self.opinions(pod, now);
+        // They are the pod's, so each of its images shows them.
+        if let Some(opinion) = opinions.first() {
             self.bad_annotations(pod, &opinion.ruling.bad_annotations);
+        }
+        for opinion in opinions {
             let key = opinion.key.clone();
             match opinion.judgement {
                 // One image that will not come is enough.

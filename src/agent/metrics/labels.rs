@@ -1,6 +1,7 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use crate::{
     config,
@@ -52,7 +53,7 @@ impl Labels {
     }
 
     pub(super) fn configure(&self, config: &config::Metrics, now: Timestamp) -> Lost {
-        let mut inner = self.lock();
+        let mut inner = self.0.lock();
         inner.most = most(config);
         let mut lost = inner.sweep(now);
         if !config.namespaces {
@@ -66,12 +67,12 @@ impl Labels {
     }
 
     pub(super) fn sweep(&self, now: Timestamp) -> Lost {
-        self.lock().sweep(now)
+        self.0.lock().sweep(now)
     }
 
     /// Notes an attempt.
     pub(super) fn count(&self, registry: &str, namespace: &str, now: Timestamp) -> (Of, Lost) {
-        let inner = &mut *self.lock();
+        let inner = &mut *self.0.lock();
         let registries = match registry {
             NONE => None,
             registry => inner.registries.count(registry, now),
@@ -85,16 +86,11 @@ impl Labels {
     }
 
     pub(super) fn of(&self, registry: &str, namespace: &str) -> Of {
-        self.lock().of(registry, namespace)
+        self.0.lock().of(registry, namespace)
     }
 
     pub(super) fn namespace(&self, namespace: &str) -> String {
-        self.lock().of(NONE, namespace).namespace
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic elsewhere leaves nothing half done that matters.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().of(NONE, namespace).namespace
     }
 }
 

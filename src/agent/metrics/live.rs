@@ -1,10 +1,8 @@
 //! What is worked out anew whenever somebody asks: its labels change with the traffic.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
+use parking_lot::Mutex;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 use super::labels::Labels;
@@ -36,7 +34,7 @@ impl Live {
     fn now(&self, labels: &Labels) -> (Series<Gauge>, Series<Gauge>) {
         let failing = table::FAILING_IMAGES.made(Gauge::default);
         let breakers = table::BREAKERS.made(Gauge::default);
-        let inner = self.lock();
+        let inner = self.0.lock();
         for (registry, namespace) in inner.failing.values() {
             let of = labels.of(registry, namespace);
             failing.with([&of.registry, &of.namespace]).inc();
@@ -48,21 +46,16 @@ impl Live {
     }
 
     pub(super) fn fails(&self, key: &PullKey, registry: String, namespace: &str) {
-        self.lock().failing.insert(key.clone(), (registry, namespace.to_owned()));
+        self.0.lock().failing.insert(key.clone(), (registry, namespace.to_owned()));
     }
 
     pub(super) fn fails_no_more(&self, key: &PullKey) {
-        self.lock().failing.remove(key);
+        self.0.lock().failing.remove(key);
     }
 
     pub(super) fn breakers<'a>(&self, troubled: impl Iterator<Item = (&'a str, &'static str)>) {
-        let mut inner = self.lock();
+        let mut inner = self.0.lock();
         inner.breakers.clear();
         inner.breakers.extend(troubled.map(|(registry, state)| (registry.to_owned(), state)));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic elsewhere leaves nothing half done that matters.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -104,7 +104,9 @@ impl Transition {
     /// What an operator reads.
     pub fn text(&self) -> String {
         let Self { registry, images, .. } = self;
-        let until = self.until.map(|until| format!("{until:.0}")).unwrap_or_default();
+        // A length of time, not its end: the Event of the first one stands for those after it.
+        let longest = self.until.map(|until| until.duration_since(self.at));
+        let longest = longest.map(|longest| format!("{longest:#}")).unwrap_or_default();
         let number = images.len();
         let mut names =
             images.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -115,15 +117,16 @@ impl Transition {
             Why::ManyFail => format!(
                 "{number} images of registry {registry} began to fail with no success between them \
                  ({names}): it seems to be out of order; no pod is failed for its images until a \
-                 pull succeeds, or until {until}"
+                 pull succeeds, for {longest} at most"
             ),
             Why::FailAgain => format!(
                 "after a success {number} images of registry {registry} failed again ({names}): no \
-                 pod is failed for its images until a pull succeeds, or until {until}"
+                 pod is failed for its images until a pull succeeds, for \
+                 {longest} at most"
             ),
             Why::Succeeded => format!(
                 "a pull from registry {registry} succeeded: a pod is failed for its images only \
-                 after another attempt, until {until}"
+                 after another attempt, for {longest}"
             ),
             Why::SucceededAgain => format!(
                 "a second pull from registry {registry} succeeded: pods are judged as always once they \

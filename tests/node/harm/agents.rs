@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -17,6 +17,8 @@ pub struct Agents {
     names: BTreeMap<String, String>,
     /// Configurations by name, in the order in which they were written.
     configs: BTreeMap<String, Vec<(Timestamp, String)>>,
+    /// What an operator released, as `pullfuse release` names it.
+    released: HashSet<String>,
 }
 
 impl Agents {
@@ -37,6 +39,16 @@ impl Agents {
     /// Notes what the DaemonSet's agents are told.
     pub fn ship(&mut self, config: &str) {
         self.configure(SHIPPED, Timestamp::now(), config);
+    }
+
+    /// Notes that an operator releases a pod, which is then ended though it would only be reported.
+    pub fn release(&mut self, pod: &str) {
+        self.released.insert(pod.to_owned());
+    }
+
+    /// Whether this pod was released.
+    pub fn released(&self, namespace: &str, pod: &str) -> bool {
+        self.released.contains(&format!("{namespace}/{pod}"))
     }
 
     /// Whose token it is.

@@ -154,6 +154,7 @@ impl<'a> Net<'a> {
                     let found = self.told.take(&entry, self.evidence.node, &self.pods);
                     self.report.violations.extend(found);
                 }
+                ("patch", "events") => self.report.violations.extend(self.told.change(&entry)),
                 // Questions about itself.
                 ("create", resource) if resource.starts_with("selfsubject") => {}
                 (verb, resource) => self.report.violations.push(format!(
@@ -194,6 +195,7 @@ impl<'a> Net<'a> {
             claimed: verdict["attempts"].as_u64().unwrap_or(u64::MAX),
             in_flight: self.witness.in_flight(&self.pods, uid, spelled, write.at),
             came,
+            released: self.evidence.agents.released(&write.namespace, &write.name),
             settings: settings(&mut self.settings, self.evidence.agents, write),
             attempts,
         };

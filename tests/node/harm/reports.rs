@@ -1,11 +1,9 @@
 //! Every node is looked at when it ends.
 
-use std::{
-    cell::RefCell,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::cell::RefCell;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use pullfuse_rig::{NODE, Rig};
 
 use super::{Agents, Evidence, Report, check};
@@ -26,7 +24,7 @@ pub fn look(rig: &Rig, agents: &Agents) -> Report {
         ..Report::default()
     });
     OWN.with_borrow_mut(|own| own.extend(report.violations.iter().cloned()));
-    let (nodes, all) = &mut *lock();
+    let (nodes, all) = &mut *ALL.lock();
     *nodes += 1;
     all.verdicts += report.verdicts;
     all.events += report.events;
@@ -58,7 +56,7 @@ pub fn watched(scenario: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<
 
 /// Says what was looked at; whether all of it was as it should be.
 pub fn conclude() -> bool {
-    let (nodes, Report { verdicts, events, violations }) = &*lock();
+    let (nodes, Report { verdicts, events, violations }) = &*ALL.lock();
     if *nodes == 0 {
         return true;
     }
@@ -70,8 +68,4 @@ pub fn conclude() -> bool {
         violations.len()
     );
     violations.is_empty()
-}
-
-fn lock() -> MutexGuard<'static, (usize, Report)> {
-    ALL.lock().unwrap_or_else(PoisonError::into_inner)
 }

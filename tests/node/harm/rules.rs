@@ -42,6 +42,8 @@ pub struct Case<'a> {
     pub came: Option<Timestamp>,
     /// A pull for this pod that went on.
     pub in_flight: Option<Call>,
+    /// Whether an operator wanted it, though the pod would only be reported.
+    pub released: bool,
     /// What the agent was told, by what may have been in force.
     pub settings: Vec<Rc<Settings>>,
 }
@@ -130,7 +132,12 @@ fn limits(case: &Case<'_>) -> Option<String> {
         let facts = PodFacts::read(&pod)?;
         let at = case.write.at + RACE + RACE;
         let ruling = settings.policy.judge(&facts, case.image, &tally, at);
-        if ruling.decision == Decision::Fail && !ruling.dry_run {
+        let ends = match ruling.decision {
+            Decision::Fail => true,
+            Decision::Report(_) => case.released,
+            Decision::Wait(_) | Decision::Leave(_) => false,
+        };
+        if ends && !ruling.dry_run {
             return None;
         }
         let dry_run = if ruling.dry_run { " in a dry run" } else { "" };

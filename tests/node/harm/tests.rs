@@ -26,6 +26,7 @@ struct Story {
     kubelet: Vec<String>,
     runtime: Vec<String>,
     config: Option<&'static str>,
+    released: bool,
 }
 
 impl Story {
@@ -57,6 +58,7 @@ impl Story {
             kubelet: Vec::new(),
             runtime: Vec::new(),
             config: Some(CONFIG),
+            released: false,
         };
         for at in [1.0, 15.0] {
             story.fails(at, MISSING);
@@ -86,6 +88,15 @@ impl Story {
         self.audit.push(entry(at, "system:node:node-a", "create", "events", "", event));
     }
 
+    /// An agent changes the Event of the verdict.
+    fn happens_again(&mut self, at: f64, request: &Value, count: i32) {
+        let mut event = event("FailPod");
+        event["series"] = json!({ "count": count });
+        let mut patch = entry(at, AGENT, "patch", "events", "", event);
+        patch["requestObject"] = request.clone();
+        self.audit.push(patch);
+    }
+
     fn write(&mut self) -> &mut Value {
         &mut self.audit[WRITE]
     }
@@ -104,6 +115,9 @@ impl Story {
         let mut agents = Agents::default();
         if let Some(config) = self.config {
             agents.configure("pullfuse", after(0.0), config);
+        }
+        if self.released {
+            agents.release("ns/p");
         }
         let evidence = Evidence {
             node: NODE,
@@ -156,7 +170,7 @@ fn call(at: f64, end: &str) -> String {
 /// A way to harm a pod, and words of the sentence that tells of it.
 type Harm = (&'static str, fn(&mut Story), &'static str);
 
-const HARMS: [Harm; 25] = [
+const HARMS: [Harm; 26] = [
     ("a_pod_of_another_node", |s| s.before()["spec"]["nodeName"] = json!("b"), "pod is on \"b\""),
     (
         "a_token_of_another_node",
@@ -210,6 +224,14 @@ const HARMS: [Harm; 25] = [
     ),
     ("a_limit_that_is_not_reached", |s| s.config = Some("limits.max_attempts = 3"), "2 of 3"),
     ("a_time_that_is_not_over", |s| s.config = Some("limits.max_attempts = 2"), "Wait("),
+    (
+        "a_pod_that_is_only_reported",
+        |s| {
+            s.before()["spec"]["restartPolicy"] = json!("Always");
+            s.ended()["spec"]["restartPolicy"] = json!("Always");
+        },
+        "Report(RestartPolicyAlways)",
+    ),
     (
         "a_dry_run",
         |s| {
@@ -273,7 +295,7 @@ const HARMS: [Harm; 25] = [
     ),
 ];
 
-const BAD_EVENTS: [Harm; 5] = [
+const BAD_EVENTS: [Harm; 9] = [
     (
         "too_many_events",
         |s| {
@@ -296,6 +318,33 @@ const BAD_EVENTS: [Harm; 5] = [
                 json!({ "kind": "Node", "name": "node-b" });
         },
         "neither a pod nor the agent's own node",
+    ),
+    (
+        "an_event_that_is_rewritten",
+        |s| s.happens_again(30.0, &json!({ "note": "all is well" }), 2),
+        "not only its series, but [\"note\"]",
+    ),
+    (
+        "a_series_by_which_more_changed",
+        |s| {
+            s.happens_again(30.0, &json!({ "series": {} }), 2);
+            let changed = s.audit.last_mut().expect("it was just put there");
+            changed["responseObject"]["reason"] = json!("Another");
+        },
+        "not only its series",
+    ),
+    (
+        "a_series_that_counts_back",
+        |s| {
+            s.happens_again(30.0, &json!({ "series": {} }), 3);
+            s.happens_again(40.0, &json!({ "series": {} }), 2);
+        },
+        "it counts back",
+    ),
+    (
+        "a_series_that_is_written_all_the_time",
+        |s| (2..9).for_each(|n| s.happens_again(30.0 + f64::from(n), &json!({ "series": {} }), n)),
+        "7 times since it was made",
     ),
     ("an_event_without_a_verdict", |s| drop(s.audit.remove(WRITE)), "is ended: it is not"),
     (
@@ -341,7 +390,17 @@ pub fn trials() -> Vec<Trial> {
 type Spared = (&'static str, fn(&mut Story));
 
 /// What looks like harm and is none.
-const SPARED: [Spared; 8] = [
+const SPARED: [Spared; 10] = [
+    ("a_pod_that_is_only_reported_until_an_operator_releases_it", |s| {
+        s.before()["spec"]["restartPolicy"] = json!("Always");
+        s.ended()["spec"]["restartPolicy"] = json!("Always");
+        s.released = true;
+    }),
+    ("an_event_of_what_happens_again", |s| {
+        s.happens_again(30.0, &json!({ "series": {} }), 2);
+        s.happens_again(40.0, &json!({}), 2);
+        s.happens_again(50.0, &json!({ "series": {} }), 4);
+    }),
     ("a_write_that_the_api_server_could_not_log", |s| {
         let pod = s.ended().clone();
         s.audit[WRITE] = entry(20.0, "system:node:node-a", "patch", "pods", "status", pod);

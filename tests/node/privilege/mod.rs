@@ -1,6 +1,7 @@
 //! What someone could do with a stolen token: real tokens of the shipped ServiceAccount, under the
 //! shipped RBAC and admission policies.
 
+mod events;
 mod writes;
 
 use std::collections::BTreeSet;
@@ -20,7 +21,11 @@ pub fn trials() -> Vec<Trial> {
     vec![
         scenario("privilege::the_account_may_do_this_and_no_more", rights),
         scenario("privilege::writes_that_no_verdict_makes_are_refused", writes::pods),
-        scenario("privilege::events_in_the_name_of_others_are_refused", writes::events),
+        scenario("privilege::events_in_the_name_of_others_are_refused", events::reports),
+        scenario(
+            "privilege::of_an_event_only_the_series_changes_and_only_by_its_agent",
+            events::series_changes,
+        ),
         scenario("privilege::the_policies_have_no_type_errors", no_type_errors),
         scenario("privilege::agents_end_pods_under_the_policies", agents),
         scenario("privilege::an_agent_whose_token_names_no_node_ends_none", unbound_agent),
@@ -48,6 +53,7 @@ async fn rights() -> anyhow::Result<()> {
     }
     let expected = [
         "create events.k8s.io/events",
+        "patch events.k8s.io/events",
         "get /pods",
         "list /pods",
         "patch /pods/status",

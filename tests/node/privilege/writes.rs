@@ -4,11 +4,11 @@ use kube::api::{Patch, PatchParams};
 use pullfuse_rig::{FINE_IMAGE, NODE};
 use serde_json::{Value, json};
 
-use crate::support::{Holder, Node, event, missing_pod};
+use crate::support::{Holder, Node, missing_pod};
 
 const NAMESPACE: &str = "privilege";
 /// A node without a kubelet: nobody but the test changes its pods.
-const OTHER_NODE: &str = "node-b";
+pub(super) const OTHER_NODE: &str = "node-b";
 /// The pod that is marked as the mirror of a static one.
 const MIRROR: &str = "mirror";
 
@@ -34,7 +34,7 @@ fn explanation() -> Value {
 }
 
 /// A change that turns a good write into a bad one, and what the refusal must say.
-type Spoilt = (fn(&mut Value), &'static str);
+pub(super) type Spoilt = (fn(&mut Value), &'static str);
 
 const SPOILT_VERDICTS: [Spoilt; 16] = [
     (|v| v["metadata"]["labels"] = json!({ "app": "database" }), "metadata.labels"),
@@ -172,31 +172,8 @@ async fn make_pod(node: &Node, name: &str, change: Value, status: &Value) -> any
 }
 
 #[track_caller]
-fn is_refused(answer: Result<(), String>, words: &str) {
+pub(super) fn is_refused(answer: Result<(), String>, words: &str) {
     let error = answer.expect_err(words);
     let forbidden = error.starts_with("403 ") && error.contains("ValidatingAdmissionPolicy");
     assert!(forbidden && error.contains(words), "lacks {words:?}: {error}");
-}
-
-pub(super) async fn events() -> anyhow::Result<()> {
-    let node = Node::guarded().await?;
-    let holder = node.holder(Some(&node.pod_of_an_agent("reporter", NODE).await?)).await?;
-    assert_eq!(holder.report("default", event("p")).await, Ok(()));
-    let nowhere = node.holder(None).await?.report("default", event("p")).await;
-    is_refused(nowhere, "token that is bound to a pod");
-    let spoilt: [Spoilt; 4] = [
-        (|e| e["reportingController"] = json!("kubelet"), "as itself"),
-        (|e| e["reportingInstance"] = json!(OTHER_NODE), "reportingInstance node-a"),
-        (|e| e["regarding"]["kind"] = json!("Secret"), "about pods and about its own node"),
-        (
-            |e| e["regarding"] = json!({ "kind": "Node", "name": OTHER_NODE }),
-            "about pods and about its own node, node-a",
-        ),
-    ];
-    for (spoil, words) in spoilt {
-        let mut event = event("p");
-        spoil(&mut event);
-        is_refused(holder.report("default", event).await, words);
-    }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-use std::{fs, path::PathBuf};
+use std::{fs, net::Ipv4Addr, path::PathBuf};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -17,8 +17,10 @@ pub const NO_RIGHTS: &str = "no-rights";
 pub struct AgentOptions {
     /// Its program name on the rig.
     pub name: String,
-    /// Port of its metrics, on the node's loopback.
+    /// Port of its metrics.
     pub port: u16,
+    /// Where it serves them.
+    pub address: Ipv4Addr,
     /// Its configuration, without `[runtime]`, `[serve]`, `[ledger]` and `[log]`.
     pub config: String,
     /// Its `[runtime]`. Most agents count from pod status: each that listens costs every program of
@@ -48,6 +50,7 @@ impl AgentOptions {
         Self {
             name: "pullfuse".into(),
             port: 9460,
+            address: Ipv4Addr::LOCALHOST,
             config: config.into(),
             runtime: "capture = \"off\"".into(),
             account: "pullfuse".into(),
@@ -151,11 +154,12 @@ impl Node {
     pub fn configure(&self, agent: &AgentOptions) -> anyhow::Result<PathBuf> {
         let config = self.rig.folder().join("config").join(format!("{}.toml", agent.name));
         let text = format!(
-            "{}\n[runtime]\n{}\n[serve]\naddress = \"127.0.0.1:{}\"\n\
+            "{}\n[runtime]\n{}\n[serve]\naddress = \"{}:{}\"\n\
              socket = \"{}\"\n[ledger]\ndir = \"{}\"\n\
              [log]\nlevel = \"{}\"\n",
             agent.config,
             agent.runtime,
+            agent.address,
             agent.port,
             agent.socket(),
             agent.ledger,

@@ -32,6 +32,9 @@ impl Node {
 
     /// Starts a command that asks the agent; returns its name on the rig.
     pub async fn begin(&self, agent: &AgentOptions, words: &[&str]) -> anyhow::Result<String> {
+        if let ["release", pod, ..] = words {
+            self.agents().release(pod);
+        }
         let name = format!("{}-ask-{}", agent.name, ASKED.fetch_add(1, Ordering::Relaxed));
         let socket = agent.socket();
         let argv = [env!("CARGO_BIN_EXE_pullfuse")].iter().chain(words);
@@ -95,6 +98,25 @@ impl Node {
         until(told).await.with_context(|| format!("no Event {reason} about {namespace}/{pod}"))
     }
 
+    /// Waits until the one Event of this reason about an object says that it happened so often.
+    pub async fn until_told_times(
+        &self,
+        namespace: &str,
+        name: &str,
+        reason: &str,
+        times: i32,
+    ) -> anyhow::Result<Event> {
+        let told = async || {
+            let mut events = self.told(namespace, name).await?;
+            events.retain(of(reason));
+            let event = events.pop();
+            anyhow::ensure!(events.is_empty(), "more than one Event {reason} about {name}");
+            Ok(event.filter(|event| happened(event) == times))
+        };
+        let told = until(told).await;
+        told.with_context(|| format!("no Event {reason} about {namespace}/{name}, {times} times"))
+    }
+
     /// Waits for an Event of an agent about the node that names all these words.
     pub async fn until_node_told(&self, reason: &str, word: &str) -> anyhow::Result<Event> {
         let about = |event: &Event| {
@@ -114,4 +136,9 @@ impl Node {
 
 fn of(reason: &str) -> impl Fn(&Event) -> bool {
     move |event| event.reason.as_deref() == Some(reason)
+}
+
+/// How often something happened, as its Event says.
+pub fn happened(event: &Event) -> i32 {
+    event.series.as_ref().map_or(1, |series| series.count)
 }

@@ -7,6 +7,7 @@ mod node;
 mod pods;
 mod proxy;
 mod rights;
+mod transcript;
 mod tried;
 
 use std::{future::Future, sync::LazyLock, time::Duration};
@@ -17,11 +18,13 @@ use tokio::runtime::Runtime;
 use crate::harm;
 
 pub use agent::{AgentOptions, NO_RIGHTS};
+pub use answers::happened;
 pub use cri::{pull, pull_with, ready_sandboxes};
 pub use node::{Node, no_pull_limit, stop_nodes};
 pub use pods::{Waiting, condition, job_condition, missing_pod, phase, verdict};
 pub use proxy::{Fault, Kind, Proxy};
 pub use rights::{Holder, event};
+pub use transcript::Transcript;
 pub use tried::{Tried, print_tried, rounds};
 
 /// Longest wait for anything that a scenario expects: the machines are shared and slow at times.

@@ -1,8 +1,9 @@
-use std::sync::{Arc, Mutex as Lock, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
+use parking_lot::{Mutex as Lock, MutexGuard};
 use pullfuse_rig::{Containerd, Kubelet, Options, Rig};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -42,7 +43,7 @@ impl Node {
 
     /// What the safety net knows of its agents.
     pub fn agents(&self) -> MutexGuard<'_, Agents> {
-        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+        self.agents.lock()
     }
 
     pub fn pods(&self, namespace: &str) -> Api<Pod> {

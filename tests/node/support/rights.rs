@@ -94,6 +94,11 @@ impl Holder {
         said(pods.patch(pod, &dry_run(), &Patch::Strategic(body)).await)
     }
 
+    pub async fn patch_event(&self, ns: &str, event: &str, body: &Value) -> Result<(), String> {
+        let events = Api::<Event>::namespaced(self.client.clone(), ns);
+        said(events.patch(event, &dry_run(), &Patch::Merge(body)).await)
+    }
+
     pub async fn report(&self, ns: &str, mut event: Value) -> Result<(), String> {
         event["metadata"]["namespace"] = ns.into();
         event["regarding"]["namespace"] = ns.into();

@@ -28,6 +28,7 @@ impl Kind {
             (&Method::GET, path) if path.contains("/pods/") => Self::Read,
             (&Method::PATCH, path) if path.contains("/pods/") => Self::Verdict,
             (&Method::POST, path) if path.ends_with("/events") => Self::Event,
+            (&Method::PATCH, path) if path.contains("/events/") => Self::Event,
             _ => Self::Other,
         }
     }
