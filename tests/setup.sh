@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs what `make demo`, `make test` and `make licences` need and this Debian machine lacks.
+# Installs what `make demo`, `make test`, `make licences` and `make sbom` need and this Debian machine lacks.
 #
-# Usage: setup.sh [demo|test|licences]    `test` adds what only the tests need
+# Usage: setup.sh [demo|test|licences|sbom]    `test` adds what only the tests need
 set -euo pipefail
 cache=${PULLFUSE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pullfuse}
 deny_version=0.20.2
+cyclonedx_version=0.5.9
 mode=${1:-test}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -54,4 +55,8 @@ tool() {
     say "building $1 $2 (some minutes, once)"
     cargo install --quiet --locked --root "$cache/tools" "$1@$2" || die "$1 could not be built: see above"
 }
-[ "$mode" = demo ] || tool cargo-deny $deny_version
+case $mode in
+demo) ;;
+sbom) tool cargo-cyclonedx $cyclonedx_version ;;
+*) tool cargo-deny $deny_version ;;
+esac
