@@ -37,6 +37,7 @@ mod preconditions;
 mod privilege;
 mod reload;
 mod soak;
+mod tools;
 mod wire;
 
 use std::process::ExitCode;
