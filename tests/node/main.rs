@@ -23,10 +23,12 @@ mod daemonset;
 mod dry_run;
 mod faults;
 mod harm;
+mod helm;
 mod holding;
 mod hostile;
 mod images;
 mod jobs;
+mod leftovers;
 mod monitoring;
 mod oncall;
 mod outages;
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         wire::trials(),
         holding::trials(),
         daemonset::trials(),
+        helm::trials(),
         outages::trials(),
         packaging::trials(),
         plugin::trials(),
