@@ -34,7 +34,7 @@ fn api() -> Result<(), Box<dyn Error>> {
 }
 
 fn capture() {
-    for file in ["capture.bpf.c", "kernel.h"] {
+    for file in ["capture.bpf.c", "kernel.h", "sockets.h"] {
         println!("cargo::rerun-if-changed={SOURCES}/{file}");
     }
     println!("cargo::rerun-if-env-changed=CLANG");

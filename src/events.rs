@@ -168,7 +168,9 @@ fn name(about: &str, key: &str) -> String {
     let suffix = format!(".pullfuse-{key}");
     // Names and UIDs are ASCII.
     let room = LONGEST_NAME.saturating_sub(suffix.len());
-    about.chars().take(room).chain(suffix.chars()).collect()
+    let cut = about.get(..room).unwrap_or(about);
+    // What stands before the suffix's dot must be a name too.
+    format!("{}{suffix}", cut.trim_end_matches(['-', '.']))
 }
 
 #[cfg(test)]
@@ -201,6 +203,8 @@ mod tests {
             name.len() <= 253 && name.ends_with(&format!(".pullfuse-{}", "u".repeat(36))),
             "{name}"
         );
+        let about = format!("{}-.{}", "p".repeat(205), "q".repeat(46));
+        assert_eq!(super::name(&about, &"u".repeat(36)).find('.'), Some(205), "a part ends in -");
     }
 
     proptest! {

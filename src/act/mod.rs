@@ -268,26 +268,41 @@ impl Actor {
             let why = "the API server was away: the kubelet may not see a write yet";
             return Some(Round::After(settles_in, why));
         }
-        if let Some(pull) = self.parts.pulls.of_pod(&key.pod_uid) {
+        // A name that the kubelet cannot parse can never arrive, and runtimes differ in how they
+        // answer a question about it.
+        if settings.config.act.check_image && tally.trouble.reason != "InvalidImageName" {
+            match self.parts.runtime.has_image(&key.image).await {
+                // Present all along and failing all the same, as with imagePullPolicy Always: then
+                // its presence says nothing about the next pull.
+                Ok(true) if tally.image_was_present != Some(true) => {
+                    return Some(Round::Done(Outcome::ImageArrived));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    return Some(Round::Later(format!(
+                        "cannot ask the runtime whether the image has arrived: {error}"
+                    )));
+                }
+            }
+        }
+        // Last, since this takes no time.
+        self.pulling(record)
+    }
+
+    /// What speaks for a pod of what was heard of its pulls.
+    fn pulling(&self, record: &VerdictRecord) -> Option<Round> {
+        let Parts { pulls, clock, .. } = &self.parts;
+        if let Some(pull) = pulls.of_pod(&record.key.pod_uid) {
             let why = format!("a pull of {} goes on since {:.0}", pull.key.image, pull.since);
             return Some(Round::Later(why));
         }
-        // A name that the kubelet cannot parse can never arrive, and runtimes differ in how they
-        // answer a question about it.
-        if !settings.config.act.check_image || tally.trouble.reason == "InvalidImageName" {
-            return None;
+        // The status may not know yet.
+        if pulls.came(&record.key) {
+            return Some(Round::Done(Outcome::ImageArrived));
         }
-        match self.parts.runtime.has_image(&key.image).await {
-            // Present all along and failing all the same, as with imagePullPolicy Always: then its
-            // presence says nothing about the next pull.
-            Ok(true) if tally.image_was_present != Some(true) => {
-                Some(Round::Done(Outcome::ImageArrived))
-            }
-            Ok(_) => None,
-            Err(error) => Some(Round::Later(format!(
-                "cannot ask the runtime whether the image has arrived: {error}"
-            ))),
-        }
+        pulls
+            .may_go_on_unheard(&record.tally, clock)
+            .then_some(Round::Done(Outcome::Withdrawn(Because::Unheard)))
     }
 
     async fn write(&self, api: &PodApi, pod: &PodFacts, record: &mut VerdictRecord) -> Round {

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::{
-    attempts::{PullKey, Tally},
+    attempts::{PullKey, Stage, Tally},
     fixtures::{cause, tally},
+    pulls::Hearing,
 };
 
 type ApiServer = Handle<Request<Body>, Response<Body>>;
@@ -21,6 +22,7 @@ struct Fixture {
     actor: Arc<Actor>,
     api: ApiServer,
     pods: Pods,
+    pulls: Pulls,
     health: Health,
     _dir: TempDir,
 }
@@ -30,7 +32,8 @@ fn fixture(toml: &str) -> Fixture {
     let dir = TempDir::new().unwrap();
     let (ledger, _) = Ledger::open(dir.path()).unwrap();
     let config = crate::config::parse(toml).unwrap();
-    let (pods, runtime) = (Pods::default(), Runtime::new(config.runtime.endpoint.clone()));
+    let (pods, pulls) = (Pods::default(), Pulls::default());
+    let runtime = Runtime::new(config.runtime.endpoint.clone());
     let mut registry = prometheus_client::registry::Registry::default();
     let health = Health::new(&mut registry, &["verdicts"]);
     let metrics = Metrics::new(&mut registry);
@@ -43,12 +46,12 @@ fn fixture(toml: &str) -> Fixture {
         ledger: Arc::new(ledger),
         runtime,
         pods: pods.clone(),
-        pulls: crate::pulls::Pulls::default(),
+        pulls: pulls.clone(),
         health: health.clone(),
         clock: Clock::new(),
         metrics,
     });
-    Fixture { actor: Arc::new(actor), api, pods, health, _dir: dir }
+    Fixture { actor: Arc::new(actor), api, pods, pulls, health, _dir: dir }
 }
 
 const NO_CHECK: &str = "[act]\ncheck_image = false\nverify_for = \"1s\"";
@@ -193,6 +196,28 @@ async fn a_stale_version_is_read_and_judged_again() {
     running["status"]["phase"] = json!("Running");
     f.read(running).await;
     assert_eq!(verdict.await.unwrap(), Outcome::Withdrawn(Because::NotPending));
+}
+
+/// The status still shows the last failure, and the runtime is not asked.
+#[tokio::test(start_paused = true)]
+async fn an_image_that_was_heard_to_come_saves_the_pod() {
+    let mut f = fixture(NO_CHECK);
+    f.pulls.answered(record().key, 1, true);
+    let verdict = f.start();
+    f.read(stuck("7")).await;
+    assert_eq!(verdict.await.unwrap(), Outcome::ImageArrived);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pull_that_may_have_begun_before_the_socket_was_heard_is_waited_for() {
+    let mut f = fixture(NO_CHECK);
+    f.pulls.hears(Hearing::Pending);
+    let verdict = f.start();
+    f.read(stuck("7")).await;
+    assert_eq!(verdict.await.unwrap(), Outcome::Withdrawn(Because::Unheard));
+    // A name that is none is never pulled.
+    let refused = Tally { stage: Stage::Refused, ..record().tally };
+    assert!(!f.pulls.may_go_on_unheard(&refused, &Clock::new()));
 }
 
 #[tokio::test(start_paused = true)]

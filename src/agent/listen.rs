@@ -17,10 +17,10 @@ use crate::{
     config,
     confine::Confinement,
     pods::LONGEST_NAME,
-    pulls::{Pull, Pulls},
+    pulls::{Hearing, Pull, Pulls},
     serve::{Condition, Health},
     text::{self, plain},
-    wire::{self, Decoder, Exchange},
+    wire::{self, Decoder, Exchange, Outcome},
 };
 
 /// Calls on their way to the judge. A node's kubelet has a few pulls at a time; a judge that is
@@ -43,7 +43,7 @@ pub(super) struct Listener {
     pub(super) confinement: Confinement,
 }
 
-/// A call that ended, and when that was heard.
+/// A call that ended, and when: an agent that waits for its turn on a busy node hears of it late.
 pub(super) type Ended = (Exchange, Instant);
 
 /// Both ends of the queue of calls.
@@ -67,8 +67,7 @@ impl Listener {
             match started {
                 Ok(capture) => {
                     let error = self.listen(capture, &calls).await;
-                    // Nobody will tell when they end.
-                    self.pulls.set([]);
+                    self.pulls.hears_no_more();
                     let text = format!(
                         "the CRI socket is no longer heard, attempts are counted from pod status, \
                          and it is tried again: {error}"
@@ -83,10 +82,12 @@ impl Listener {
                     }
                 }
                 Err(CaptureError::Off) => {
+                    self.pulls.hears_no_more();
                     self.health.set("capture", Condition::Good("off, as configured".into()));
                     return std::future::pending().await;
                 }
                 Err(error) => {
+                    self.pulls.hears_no_more();
                     let text = format!("attempts are counted from pod status: {error}");
                     self.health.set("capture", Condition::Degraded(text));
                     self.metrics.capture_mode(None);
@@ -120,6 +121,7 @@ impl Listener {
         let capture = Capture::start(options).await?;
         let mode = capture.mode().as_str();
         self.metrics.capture_mode(Some(mode));
+        self.pulls.hears(Hearing::Since(Instant::now()));
         let mut text = format!("attached as {mode}");
         for refusal in capture.refused() {
             text.push_str(&format!("; not as {refusal}"));
@@ -144,14 +146,21 @@ impl Listener {
             for exchange in exchanges {
                 self.metrics.exchange(&exchange);
                 self.pulls.asked(exchange.start_us);
+                let came = exchange.outcome == Outcome::Succeeded;
+                if let Some(key) =
+                    key(&exchange.pull).filter(|_| exchange.outcome != Outcome::Transport)
+                {
+                    self.pulls.answered(key, exchange.end_us, came);
+                }
                 // The judge and this end together.
-                let _ = calls.send((exchange, Instant::now())).await;
+                let ended = capture::instant(exchange.end_us);
+                let _ = calls.send((exchange, ended)).await;
             }
             if decoder.rules_out_pulls(connection) {
                 capture.mute(connection);
                 decoder.close(connection, t_us);
             }
-            self.pulls.set(decoder.in_flight().filter_map(|call| pull(&call, t_us)));
+            self.pulls.set(decoder.in_flight().filter_map(|call| pull(&call)));
             self.metrics.heard(&capture.counters(), &decoder.counters());
         }
     }
@@ -171,11 +180,17 @@ fn as_decoded(record: &capture::Record) -> wire::Record<'_> {
     }
 }
 
+/// What a call is for, unless it is for no pod.
+fn key(pull: &wire::Pull) -> Option<PullKey> {
+    Some(PullKey { pod_uid: pull.pod_uid.clone()?, image: text::image(pull.image.as_ref()?) })
+}
+
 /// A call that goes on, unless it is for no pod.
-fn pull(call: &wire::InFlight<'_>, now_us: u64) -> Option<Pull> {
-    let wire::Pull { image, pod_uid, namespace, pod, .. } = call.pull;
-    let key = PullKey { pod_uid: pod_uid.clone()?, image: text::image(image.as_ref()?) };
+fn pull(call: &wire::InFlight<'_>) -> Option<Pull> {
+    let wire::Pull { namespace, pod, .. } = call.pull;
+    let key = key(call.pull)?;
     let name = |name: &Option<String>| plain(name.as_deref().unwrap_or_default(), LONGEST_NAME);
     let names = (name(namespace), name(pod));
-    Some(Pull { unsure: call.unsure, ..Pull::new(key, names, call.start_us, now_us) })
+    let began = capture::instant(call.start_us);
+    Some(Pull { unsure: call.unsure, ..Pull::new(key, names, call.start_us, began) })
 }

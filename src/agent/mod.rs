@@ -40,7 +40,7 @@ use crate::{
     metrics::{Contact, PREFIX, Series, measured, table, when_asked},
     pods::{self, Pods},
     policy::breaker::Breaker,
-    pulls::Pulls,
+    pulls::{Hearing, Pulls},
     runtime::Runtime,
     serve::{BindError, Condition, Health, Server},
     settings::Settings,
@@ -164,6 +164,7 @@ impl Agent {
         let runtime = Runtime::new(config.runtime.endpoint.clone());
         let (pods, pulls, clock) = (Pods::default(), Pulls::default(), Clock::new());
         registry.register_collector(Box::new(pulls.clone()));
+        pulls.hears(Hearing::Pending);
         let events = Events::new(client.clone(), node.clone());
         let (heard, calls) = listen::queue();
         let listener = Listener {

@@ -10,8 +10,9 @@ use crate::{
 /// The kubelet sends one `PullImage` per matching credential, back to back; its own back-off is
 /// never under 10 s.
 pub const ONE_ATTEMPT: SignedDuration = SignedDuration::from_secs(5);
-/// A status that shows an attempt and the call that was it are never further apart, if the status
-/// was seen first: the call has ended by then.
+/// A call that ended so long after a status was seen is another attempt than the status shows: the
+/// kubelet tells of a call after its end. How long before is no matter, for an agent that had to wait
+/// for its turn sees a status late.
 const SAME_ATTEMPT: SignedDuration = SignedDuration::from_secs(8);
 
 /// A `PullImage` call that ended with an answer. One without, because the connection broke or the
@@ -45,9 +46,12 @@ impl Attempts {
     pub fn observe_call(&mut self, call: Call) -> Option<Change> {
         let Call { key, namespace, pod, started, ended, error } = call;
         let Some(message) = error else {
-            let tally = self.tallies.remove(&key)?;
+            let mut tally = self.tallies.remove(&key)?;
+            tally.source = Source::Wire;
+            self.came.insert(key.clone(), ended);
             return Some(Change::Reset(key, Box::new(tally)));
         };
+        self.came.remove(&key);
         let trouble = Trouble { reason: "ErrImagePull".into(), message };
         let Some(tally) = self.tallies.get_mut(&key) else {
             let tally = Tally {
@@ -71,9 +75,10 @@ impl Attempts {
         };
         let next_credential =
             tally.last_call.is_some_and(|last| started.duration_since(last).abs() < ONE_ATTEMPT);
-        let shown_already = tally.unconfirmed > 0
+        let shown_already = !next_credential
+            && tally.unconfirmed > 0
             && tally.source == Source::PodStatus
-            && tally.last_attempt.duration_since(ended).abs() < SAME_ATTEMPT;
+            && ended.duration_since(tally.last_attempt) < SAME_ATTEMPT;
         tally.last_call = Some(ended);
         tally.trouble.message = if next_credential {
             both(&tally.trouble.message, trouble.message)
@@ -86,7 +91,11 @@ impl Attempts {
         tally.trouble.reason = trouble.reason;
         if next_credential || shown_already {
             if shown_already {
-                tally.unconfirmed = 0;
+                tally.unconfirmed -= 1;
+                tally.first_attempt = tally.first_attempt.min(ended);
+                if tally.unconfirmed == 0 {
+                    tally.last_attempt = tally.last_attempt.min(ended);
+                }
             }
             return Some(Change::Moved(key));
         }

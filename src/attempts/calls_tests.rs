@@ -88,6 +88,55 @@ fn a_status_that_lags_behind_by_several_attempts_counts_none_of_them_again() {
 }
 
 #[test]
+fn what_the_status_still_shows_when_the_image_has_come_is_no_attempt() {
+    let mut all = Attempts::default();
+    fails(&mut all, 0, 1);
+    assert!(matches!(all.observe_call(call(15, 16, None)), Some(Change::Reset(..))));
+    assert_eq!(shows(&mut all, failed(), 17), [], "the first attempt, told late");
+    assert_eq!(shows(&mut all, backing_off(), 18), []);
+    assert_eq!(shows(&mut all, failed(), 19), [], "a label was changed meanwhile");
+    // Another container needs the image too, and now it is gone.
+    assert_eq!(fails(&mut all, 20, 21), Some(Change::Counted(key())));
+    assert_eq!(shows(&mut all, failed(), 22), [Change::Moved(key())]);
+    assert_eq!(attempts(&all), 1);
+}
+
+#[test]
+fn a_success_heard_long_ago_hides_no_attempt_that_only_the_status_shows() {
+    for pulled in [true, false] {
+        let mut all = Attempts::default();
+        fails(&mut all, 0, 1);
+        all.observe_call(call(15, 16, None));
+        if pulled {
+            shows(&mut all, ImageState::Pulled, 17);
+        }
+        assert_eq!(
+            shows(&mut all, failed(), if pulled { 18 } else { 90 }),
+            [Change::Counted(key())]
+        );
+    }
+}
+
+#[test]
+fn a_status_seen_late_on_a_busy_node_is_of_the_calls_before_it() {
+    let mut all = Attempts::default();
+    // Only now it is the agent's turn, which then happens to look at the pod's status first.
+    for _ in 0..2 {
+        assert_eq!(shows(&mut all, failed(), 70), [Change::Counted(key())]);
+        shows(&mut all, backing_off(), 70);
+    }
+    for attempt in 0..2 {
+        let started = attempt * 15;
+        // With one credential and with another.
+        assert_eq!(fails(&mut all, started, started + 1), Some(Change::Moved(key())));
+        assert_eq!(fails(&mut all, started + 1, started + 2), Some(Change::Moved(key())));
+    }
+    let tally = all.get(&key()).unwrap();
+    assert_eq!((tally.attempts, tally.first_attempt, tally.last_attempt), (2, at(1), at(16)));
+    assert_eq!(fails(&mut all, 45, 46), Some(Change::Counted(key())));
+}
+
+#[test]
 fn the_status_fills_in_what_the_wire_missed() {
     let mut all = Attempts::default();
     fails(&mut all, 0, 1);
@@ -106,11 +155,44 @@ fn a_success_on_the_wire_resets() {
     let mut all = Attempts::default();
     fails(&mut all, 0, 1);
     let Some(Change::Reset(reset, tally)) = all.observe_call(call(15, 16, None)) else { panic!() };
-    assert_eq!((reset, tally.attempts), (key(), 1));
+    assert_eq!((reset, tally.attempts, tally.source), (key(), 1, Source::Wire));
     assert_eq!(all.observe_call(call(30, 31, None)), None);
 }
 
 proptest! {
+    /// Wire and status each tell every attempt in order, and the agent takes in either whenever it
+    /// has the time.
+    #[test]
+    fn how_long_the_agent_waits_for_its_turn_counts_no_attempt_twice_and_loses_none(
+        calls in prop::collection::vec(1..=3i64, 1..20),
+        turns in prop::collection::vec((any::<bool>(), 0..100i64), 0..200),
+    ) {
+        let mut all = Attempts::default();
+        let (mut told, mut shown, mut now) = (0, 0, 0);
+        let ended = |attempt: usize| attempt as i64 * 15 + calls[attempt];
+        let tell = |all: &mut Attempts, attempt: usize| {
+            for call in 0..calls[attempt] {
+                let started = attempt as i64 * 15 + call;
+                fails(all, started, started + 1);
+            }
+        };
+        let show = |all: &mut Attempts, now: i64| {
+            shows(all, failed(), now);
+            shows(all, backing_off(), now);
+        };
+        for (status, later) in turns {
+            now += later;
+            if status && shown < calls.len() && ended(shown) <= now {
+                show(&mut all, now);
+                shown += 1;
+            } else if !status && told < calls.len() && ended(told) <= now {
+                tell(&mut all, told);
+                told += 1;
+            }
+            prop_assert_eq!(attempts(&all) as usize, told.max(shown));
+        }
+    }
+
     /// Attempts at least 10 s apart, each of one to three calls, each seen by the wire, the
     /// status or both: every one of them counts once.
     #[test]

@@ -27,6 +27,10 @@ use crate::{
 const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(10);
 const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(300);
 
+/// The status of a pod shows what became of a call within this time; it lags by one sync of the
+/// kubelet, some 10 s, and as long as the API server takes.
+const STATUS_LAG: SignedDuration = SignedDuration::from_mins(1);
+
 /// After so many it no longer grows.
 const DOUBLINGS: u32 = 8;
 
@@ -174,7 +178,8 @@ pub enum Change {
     Counted(PullKey),
     /// The stage moved; the count is as before.
     Moved(PullKey),
-    /// The image was pulled after these failed attempts; the count starts again.
+    /// The image was pulled after these failed attempts; the count starts again. The source is where
+    /// that was seen.
     Reset(PullKey, Box<Tally>),
 }
 
@@ -182,12 +187,14 @@ pub enum Change {
 #[derive(Debug, Default)]
 pub struct Attempts {
     tallies: BTreeMap<PullKey, Tally>,
+    /// Images of which a call brought the end of their failures, and when; the status may not know.
+    came: BTreeMap<PullKey, Timestamp>,
 }
 
 impl Attempts {
     /// Goes on from what the ledger kept.
     pub fn new(tallies: BTreeMap<PullKey, Tally>) -> Self {
-        Self { tallies }
+        Self { tallies, came: BTreeMap::new() }
     }
 
     /// The tally of one image in one pod, if it has failed since its last success.
@@ -209,6 +216,7 @@ impl Attempts {
     /// Moves every time, because the clock was set.
     pub fn shift(&mut self, by: SignedDuration) {
         self.tallies.values_mut().for_each(|tally| tally.shift(by));
+        self.came.values_mut().for_each(|at| *at = moved(*at, by));
     }
 
     /// Notes whether the runtime had the image when its first attempt failed.
@@ -235,11 +243,29 @@ impl Attempts {
 
     /// Takes in a version of a pod.
     pub fn observe(&mut self, pod: &PodFacts, now: Timestamp) -> Vec<Change> {
+        self.came.retain(|_, at| now.duration_since(*at) < STATUS_LAG);
         let change = |(image, state): (&String, &ImageState)| {
             let key = PullKey { pod_uid: pod.uid.clone(), image: image.clone() };
             self.step(key, pod, state, now)
         };
-        pod.images.iter().filter_map(change).collect()
+        let mut changes: Vec<Change> = pod.images.iter().filter_map(change).collect();
+        changes.extend(self.no_more_refused(pod));
+        changes
+    }
+
+    /// What the status no longer shows as refused is not refused again and again.
+    fn no_more_refused(&mut self, pod: &PodFacts) -> Vec<Change> {
+        let first = PullKey { pod_uid: pod.uid.clone(), image: String::new() };
+        let of_pod = self.tallies.range_mut(first..).take_while(|(key, _)| key.pod_uid == pod.uid);
+        let over = |(key, tally): &(&PullKey, &mut Tally)| {
+            tally.stage == Stage::Refused
+                && (pod.phase != "Pending" || !pod.images.contains_key(&key.image))
+        };
+        let ended = of_pod.filter(over).map(|(key, tally)| {
+            tally.stage = Stage::BackingOff;
+            Change::Moved(key.clone())
+        });
+        ended.collect()
     }
 
     fn step(
@@ -251,6 +277,7 @@ impl Attempts {
     ) -> Option<Change> {
         let (stage, trouble) = match state {
             ImageState::Pulled => {
+                self.came.remove(&key);
                 let tally = self.tallies.remove(&key)?;
                 return Some(Change::Reset(key, Box::new(tally)));
             }
@@ -281,10 +308,15 @@ impl Attempts {
                 tally.trouble = trouble.clone();
                 tally.attempts = tally.attempts.saturating_add(1);
                 tally.last_attempt = now;
+                tally.unconfirmed = match tally.source {
+                    Source::PodStatus => tally.unconfirmed.saturating_add(1),
+                    Source::Wire => 1,
+                };
                 tally.source = Source::PodStatus;
-                tally.unconfirmed = 1;
                 Some(Change::Counted(key))
             }
+            // What the status shows was before that.
+            None if self.came.contains_key(&key) => None,
             None => {
                 let tally = Tally {
                     namespace: pod.namespace.clone(),
@@ -329,6 +361,7 @@ impl Attempts {
 
     /// Drops the tallies of every pod for which `keep` is false, and returns them.
     pub fn retain(&mut self, keep: impl Fn(&PodUid) -> bool) -> Vec<(PullKey, Tally)> {
+        self.came.retain(|key, _| keep(&key.pod_uid));
         self.tallies.extract_if(.., |key, _| !keep(&key.pod_uid)).collect()
     }
 }

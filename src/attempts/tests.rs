@@ -82,6 +82,17 @@ fn a_refusal_counts_on_the_kubelets_schedule_while_it_lasts() {
 }
 
 #[test]
+fn a_refusal_ends_with_the_pod_and_with_a_corrected_image() {
+    let ended = PodFacts { phase: "Failed".into(), ..pod(None) };
+    for later in [ended, pod(None)] {
+        let mut all = Attempts::default();
+        observe(&mut all, ImageState::Refused(trouble("bad name")), 0);
+        assert_eq!(all.observe(&later, at(5)), [Change::Moved(key())]);
+        assert_eq!((all.tick(at(9999)), all.next_tick(), attempts(&all)), (vec![], None, 1));
+    }
+}
+
+#[test]
 fn pods_that_are_gone_are_forgotten() {
     let mut all = Attempts::default();
     observe(&mut all, failed(), 1);

@@ -39,7 +39,7 @@ pub enum Match {
 }
 
 impl Match {
-    /// As `enum` in `bpf/capture.bpf.c`.
+    /// As `enum` in `bpf/sockets.h`.
     fn number(self) -> u64 {
         match self {
             Self::Inode => 1,

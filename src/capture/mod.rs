@@ -28,7 +28,7 @@ use crate::config;
 pub use counters::Counters;
 pub use filter::Match;
 pub use preflight::{Missing, Preflight};
-pub use record::{Direction, Heard, Record};
+pub use record::{Direction, Heard, Record, instant};
 
 /// What to listen to, and how.
 #[derive(Debug, Clone)]

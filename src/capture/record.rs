@@ -1,5 +1,9 @@
 //! What the kernel side hands over: the same layout as `struct header` in `bpf/capture.bpf.c`.
 
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::wire;
 
 /// Bytes before the data in a ring-buffer record.
@@ -77,6 +81,14 @@ impl Heard {
     }
 }
 
+/// The instant of a [`Record::t_us`]: BPF's clock (`bpf_ktime_get_ns`) and [`Instant`] are both
+/// `CLOCK_MONOTONIC` on Linux.
+pub fn instant(t_us: u64) -> Instant {
+    let (clock, now) = (clock_gettime(ClockId::Monotonic), Instant::now());
+    let clock = Duration::try_from(clock).unwrap_or_default();
+    now.checked_sub(clock.saturating_sub(Duration::from_micros(t_us))).unwrap_or(now)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +116,16 @@ mod tests {
         assert_eq!(Heard::parse(&bytes), Some(Heard::Closed { connection: 7, t_us: 2 }));
         bytes[28] = 2;
         assert_eq!(Heard::parse(&bytes), None, "an unknown direction");
+    }
+
+    #[test]
+    fn a_time_of_the_capture_is_an_instant() {
+        let (before, ago) = (Instant::now(), Duration::from_secs(5));
+        let clock = Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap();
+        let then = instant(u64::try_from((clock - ago).as_micros()).unwrap());
+        assert!(then >= before - ago - Duration::from_micros(1), "{:?}", before - then);
+        assert!(then <= Instant::now() - ago, "{:?}", before - then);
+        let future = instant(u64::MAX);
+        assert!(before <= future && future <= Instant::now(), "nothing is heard ahead of its time");
     }
 }

@@ -29,6 +29,8 @@ pub enum By {
     },
     /// Enough pods were ended lately.
     Cap(Cap),
+    /// The kubelet may be pulling since before the CRI socket was heard.
+    Unheard,
 }
 
 /// That an operator let a pod go on in spite of what holds its verdict.
@@ -42,13 +44,14 @@ pub struct Released {
 
 impl By {
     /// All names, as [`By::as_str`] gives them.
-    pub const NAMES: [&'static str; 3] = ["breaker", "per_node", "per_namespace"];
+    pub const NAMES: [&'static str; 4] = ["breaker", "per_node", "per_namespace", "unheard"];
 
     /// The name in metrics and logs.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Breaker { .. } => "breaker",
             Self::Cap(cap) => cap.as_str(),
+            Self::Unheard => "unheard",
         }
     }
 }
@@ -71,6 +74,11 @@ impl fmt::Display for Held {
                 f,
                 "held: as many pods as caps.{} allows were ended lately; until {until:.0}",
                 cap.as_str()
+            ),
+            By::Unheard => write!(
+                f,
+                "held: a pull may go on since before the CRI socket was heard; until its outcome or \
+                 that of the next attempt is known"
             ),
         }
     }

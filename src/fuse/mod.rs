@@ -24,6 +24,9 @@ use crate::{
     settings::Settings,
 };
 
+/// A success that is older than this does not speak for a registry.
+const RECENT: SignedDuration = SignedDuration::from_mins(1);
+
 /// Something that changed, to be kept and told.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
@@ -122,7 +125,8 @@ impl Fuse {
     /// Takes in a call seen on the CRI socket.
     pub fn observe_call(&mut self, call: Call, settings: &Settings, now: Timestamp) -> Vec<Step> {
         let mut steps = Vec::new();
-        if call.error.is_none() {
+        // One of a pod that was unknown until now may be long past, and tell nothing of today.
+        if call.error.is_none() && now.duration_since(call.ended) < RECENT {
             self.came(&call.key.image, settings, now, &mut steps);
         }
         let change = self.attempts.observe_call(call);
@@ -234,6 +238,11 @@ impl Fuse {
     /// Notes that a pod is being ended.
     pub fn ended(&mut self, namespace: &str, settings: &Settings, now: Timestamp) {
         self.caps.record(&settings.config.caps, namespace, now);
+    }
+
+    /// Notes that the pod that was being ended since then was not.
+    pub fn not_ended(&mut self, namespace: &str, since: Timestamp) {
+        self.caps.forget(namespace, since);
     }
 
     /// Whether a verdict about this image must wait for its registry.

@@ -127,7 +127,6 @@ fn many_images_of_one_registry_hold_each_others_verdicts_until_one_comes() {
         "[limits]\nmax_attempts = 1\nmin_elapsed = \"0s\"\n[breaker]\nimages = 3\n[caps]\nper_node = 2",
     );
     let mut fuse = Fuse::default();
-    let image = |n: i64| format!("r.example/app{n}:1");
     let mut opened = 0;
     for n in 0..3 {
         let failed = call(&format!("p{n}"), &image(n), n, Some(MISSING));
@@ -147,8 +146,7 @@ fn many_images_of_one_registry_hold_each_others_verdicts_until_one_comes() {
     assert_eq!(judgement(&mut fuse, &other, &settings, 15), Judgement::Fail);
 
     fuse.observe_call(call("good", "r.example/good:1", 20, None), &settings, after(20));
-    let states: Vec<_> = fuse.breaker().troubled().map(|(_, state)| state).collect();
-    assert_eq!(states, [State::HalfOpen { since: after(20) }]);
+    assert_eq!(states(&fuse), [State::HalfOpen { since: after(20) }]);
     assert!(matches!(judgement(&mut fuse, &pods[0], &settings, 21), Judgement::Held(_)));
     fuse.observe_call(call("p0", &image(0), 30, Some(MISSING)), &settings, after(30));
     assert_eq!(judgement(&mut fuse, &pods[0], &settings, 35), Judgement::Fail);
@@ -158,6 +156,44 @@ fn many_images_of_one_registry_hold_each_others_verdicts_until_one_comes() {
     fuse.ended("batch", &settings, after(30));
     let Judgement::Held(held) = judgement(&mut fuse, &pods[0], &settings, 36) else { panic!() };
     assert_eq!((held.by, held.until), (By::Cap(Cap::PerNode), after(630)));
+}
+
+fn image(n: i64) -> String {
+    format!("r.example/app{n}:1")
+}
+
+/// A breaker that is open for the registry of `image(n)`.
+fn outage(settings: &Settings) -> Fuse {
+    let mut fuse = Fuse::default();
+    for n in 0..3 {
+        let failed = call(&format!("p{n}"), &image(n), 1, Some(MISSING));
+        fuse.observe_call(failed, settings, after(1));
+    }
+    assert!(matches!(states(&fuse)[..], [State::Open { .. }]));
+    fuse
+}
+
+fn states(fuse: &Fuse) -> Vec<State> {
+    fuse.breaker().troubled().map(|(_, state)| state).collect()
+}
+
+#[test]
+fn one_pull_that_succeeds_is_one_sign_wherever_its_failure_was_seen() {
+    let settings = settings("[breaker]\nimages = 3");
+    let mut fuse = outage(&settings);
+    // Seen in the status only.
+    fuse.observe(&stuck("late", &image(9)), &settings, after(5));
+    fuse.observe_call(call("late", &image(9), 20, None), &settings, after(20));
+    assert_eq!(states(&fuse), [State::HalfOpen { since: after(20) }]);
+}
+
+#[test]
+fn a_success_of_long_ago_does_not_end_an_outage() {
+    let settings = settings("[breaker]\nimages = 3");
+    let mut fuse = outage(&settings);
+    // The API server was away, so nobody knew this pod.
+    fuse.observe_call(call("early", &image(9), -600, None), &settings, after(20));
+    assert_eq!(states(&fuse), [State::Open { since: after(1) }]);
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
 use tonic::Code;
@@ -65,7 +67,8 @@ async fn channel(socket: &Path) -> tonic::transport::Channel {
 async fn the_status_is_told_also_while_the_judge_has_not_begun() {
     let about = about();
     let names = ("batch".to_owned(), "p".to_owned());
-    about.pulls.set([Pull::new(key(), names, 1_000_000, 61_000_000)]);
+    let began = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
+    about.pulls.set([Pull::new(key(), names, 1_000_000, began)]);
     about.health.set("pods", Condition::Degraded("API server away".into()));
     let (status, mode) = asked(about, async |mut client, socket| {
         let status = client.status(v1::StatusRequest {}).await.unwrap().into_inner();

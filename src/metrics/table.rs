@@ -39,7 +39,7 @@ families! {
     VERDICTS = Counter "verdicts" ["action", "outcome", "pod_namespace"];
     /// Written verdicts that the kubelet took back
     VERDICTS_REVERTED = Counter "verdicts_reverted" [];
-    /// Images whose pod would be ended but for an outage or a cap
+    /// Images whose pod would be ended but for an outage, a cap, or a pull that may have begun unheard
     HELD_BACK = Gauge "held_back" ["reason"];
     /// Registries whose verdicts are held: 1 for each, and their number for those that are not named
     BREAKERS = Gauge "breakers" ["registry", "state"];

@@ -108,6 +108,7 @@ pub(super) fn read(pod: &Pod) -> BTreeMap<String, ImageState> {
         .collect();
 
     let mut images = BTreeMap::new();
+    let mut past = Vec::new();
     let statuses = (status.init_container_statuses.iter().flatten())
         .chain(status.container_statuses.iter().flatten());
     for container_status in statuses {
@@ -118,6 +119,9 @@ pub(super) fn read(pod: &Pod) -> BTreeMap<String, ImageState> {
             .filter_map(|mount| volume_images.get(mount.name.as_str()).copied())
             .collect();
         match &state {
+            ImageState::Pulled if ended(container_status) => {
+                past.extend(mounted.into_iter().chain([own]))
+            }
             ImageState::Pulled => {
                 for image in mounted.into_iter().chain([own]) {
                     note(&mut images, image, state.clone());
@@ -129,7 +133,15 @@ pub(super) fn read(pod: &Pod) -> BTreeMap<String, ImageState> {
             }
         }
     }
+    // That an init container had the image is long past when another container's pull of it fails.
+    for image in past {
+        images.entry(text::image(image)).or_insert(ImageState::Pulled);
+    }
     images
+}
+
+fn ended(status: &ContainerStatus) -> bool {
+    status.state.as_ref().is_some_and(|state| state.terminated.is_some())
 }
 
 fn note(images: &mut BTreeMap<String, ImageState>, image: &str, state: ImageState) {

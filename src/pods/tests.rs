@@ -49,6 +49,25 @@ fn a_container_that_runs_proves_the_image_for_all() {
     assert_eq!(images.get("x"), Some(&ImageState::Pulled));
 }
 
+#[test]
+fn an_init_container_that_has_ended_does_not_hide_that_the_next_pull_fails() {
+    let spec = json!({ "initContainers": [{ "name": "i", "image": "x" }],
+                       "containers": [{ "name": "c", "image": "x" }] });
+    let status = |reason| {
+        json!({
+            "initContainerStatuses": [{
+                "name": "i", "image": "x", "imageID": "x@1", "ready": true, "restartCount": 0,
+                "state": { "terminated": { "exitCode": 0, "containerID": "containerd://1" } },
+            }],
+            "containerStatuses": [waiting("c", reason, "no")],
+        })
+    };
+    let shown = |reason| read(&pod(spec.clone(), status(reason))).remove("x");
+    assert!(matches!(shown("ErrImagePull"), Some(ImageState::Failed(_))));
+    assert!(matches!(shown("ImagePullBackOff"), Some(ImageState::BackingOff(_))));
+    assert_eq!(shown("PodInitializing"), Some(ImageState::Pulled));
+}
+
 /// As the kubelet writes it when a pod is ended whose container was never made.
 #[test]
 fn a_container_that_never_was_proves_nothing() {

@@ -77,6 +77,14 @@ impl Caps {
         }
     }
 
+    /// Forgets a verdict that ended no pod in the end.
+    pub fn forget(&mut self, namespace: &str, at: Timestamp) {
+        let of = |(when, name): &(Timestamp, String)| *when == at && name == namespace;
+        if let Some(index) = self.verdicts.iter().position(of) {
+            self.verdicts.remove(index);
+        }
+    }
+
     /// Moves every time, because the clock was set.
     pub fn shift(&mut self, by: SignedDuration) {
         for (at, _) in &mut self.verdicts {

@@ -35,6 +35,18 @@ fn a_namespace_and_the_node_are_capped_and_room_comes_back() {
 }
 
 #[test]
+fn a_verdict_that_ended_no_pod_makes_room() {
+    let (mut kept, caps) = (Caps::default(), caps(2, 1));
+    assert_eq!(end(&mut kept, &caps, "a", 0), Ok(()));
+    assert_eq!(end(&mut kept, &caps, "b", 0), Ok(()));
+    kept.forget("a", at(7));
+    assert_eq!(kept.on_node(&caps, at(8)), 2, "there was none of that time");
+    kept.forget("a", at(0));
+    assert_eq!(end(&mut kept, &caps, "b", 9).unwrap_err().which, Cap::PerNamespace);
+    assert_eq!(end(&mut kept, &caps, "a", 9), Ok(()));
+}
+
+#[test]
 fn a_clock_that_goes_back_holds_for_no_longer_than_a_window() {
     let (mut kept, caps) = (Caps::default(), caps(1, 1));
     end(&mut kept, &caps, "a", 1_000_000).unwrap();

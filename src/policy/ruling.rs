@@ -78,6 +78,8 @@ pub enum Because {
     DryRun,
     /// Its registry seems to be out of order.
     RegistryOutage,
+    /// A pull may go on since before the CRI socket was heard.
+    Unheard,
 }
 
 impl Because {
@@ -110,6 +112,7 @@ impl Because {
             Self::NeverLimit => "the limit for this cause is never",
             Self::DryRun => "this is a dry run",
             Self::RegistryOutage => "its registry seems to be out of order",
+            Self::Unheard => "a pull of it may go on since before the CRI socket was heard",
         }
     }
 }

@@ -178,5 +178,7 @@ fn by(held: &Held) -> String {
             format!("registry {} seems to be out of order", shown(Some(registry)))
         }
         By::Cap(cap) => format!("caps.{}", cap.as_str()),
+        // A recording tells nothing of what went on before it.
+        By::Unheard => "a pull that nobody heard".into(),
     }
 }

@@ -205,6 +205,8 @@ async fn nothing_gets_out() -> anyhow::Result<()> {
         &["pod", "hostile/signed"],
         &["pod", "hostile/signed", "-o", "json"],
         &["explain", "hostile/signed"],
+        &["pod", "hostile/echo"],
+        &["explain", "hostile/echo"],
     ] {
         told.push((words.join(" "), node.ask(&agent, words).await?));
     }
@@ -245,6 +247,7 @@ async fn nothing_gets_out() -> anyhow::Result<()> {
         ("pod locked", "(unauthorized)"),
         ("Event about url", "https://***@"),
         ("pod hostile/signed", "X-Amz-Signature=***"),
+        ("pod hostile/echo", "the pod was ended"),
         ("Event about a wish", "9…"),
     ] {
         assert!(of(what).contains(words), "{what} lacks {words}: {}", of(what));

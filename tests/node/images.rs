@@ -2,18 +2,26 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use libtest_mimic::Trial;
-use pullfuse_rig::{FINE_IMAGE, Options, Signal, images::Image, port};
+use pullfuse_rig::{
+    FINE_IMAGE, Options, Signal,
+    fake_registry::{Answer, FakeRegistry},
+    images::Image,
+    port,
+};
 use serde_json::{Value, json};
 
 use crate::support::{AgentOptions, Node, Waiting, condition, missing_pod, phase, pull, scenario};
 
 /// An image that does not exist.
 const MISSING: &str = "127.0.0.1:5000/role:nosuch";
+/// Of a registry that loses an image.
+const LOSES: u16 = 5013;
 
 pub fn trials() -> Vec<Trial> {
     vec![
         scenario("images::an_image_pushed_after_the_first_attempt_runs", an_image_that_comes),
         scenario("images::an_image_that_arrived_stops_the_verdict", an_image_that_arrived),
+        scenario("images::an_image_that_only_the_init_container_got_ends_the_pod", got_once),
         role("init_container", || {
             json!({ "initContainers": [{ "name": "i", "image": MISSING }],
                     "containers": [{ "name": "c", "image": FINE_IMAGE }] })
@@ -99,6 +107,25 @@ async fn an_image_that_comes() -> anyhow::Result<()> {
     let agent = AgentOptions::two_attempts();
     node.until_logged(&agent, &["the count starts again", "127.0.0.1:5000/comes:1"]).await?;
     assert_eq!(node.writes_to("comes", "p")?.len(), 0, "a healthy pod was written to");
+    Ok(())
+}
+
+/// A tag that is deleted between the init container and the one that asks anew.
+async fn got_once() -> anyhow::Result<()> {
+    let node = Node::core().await?;
+    node.rig.namespace("got-once").await?;
+    let registry = FakeRegistry::serve(node.rig.listen(LOSES)?)?;
+    let fine = Image::program("fine", &node.rig.parts().join("bin/fine"))?;
+    registry.set("got", Answer::Image(fine));
+    let image = registry.image("got:1");
+    pull(&node.rig, &image).await?;
+    registry.set("got", Answer::NotFound);
+    let init = json!({ "name": "i", "image": image, "args": ["exit", "0"] });
+    let main = json!({ "name": "c", "image": image, "imagePullPolicy": "Always" });
+    let spec = json!({ "initContainers": [init], "containers": [main] });
+    node.rig.apply(&missing_pod("got-once", "p", spec)).await?;
+    let pod = ended(&node, "got-once").await?;
+    assert!(message(&pod).contains("2 failed attempts"), "{}", message(&pod));
     Ok(())
 }
 

@@ -65,8 +65,10 @@ impl Judge {
         let Some(tally) = self.fuse.attempts().get(&key).cloned() else { return };
         self.note_attempt(&key, cause, &tally);
         self.parts.metrics.attempt(&key, &tally, cause, self.now());
-        if let Some(ended) = self.parts.clock.instant(tally.last_attempt) {
-            self.parts.pulls.ended(&key, ended);
+        if tally.source == Source::PodStatus
+            && let Some(told) = self.parts.clock.instant(tally.last_attempt)
+        {
+            self.parts.pulls.told(&key, told);
         }
         tracing::info!(
             namespace = tally.namespace,
@@ -143,9 +145,6 @@ impl Judge {
     fn keep_breaker(&mut self) {
         if *self.parts.breaker.borrow() != *self.fuse.breaker() {
             self.parts.breaker.send_replace(self.fuse.breaker().clone());
-            let changes = self.journal.since(Timestamp::MIN);
-            self.unsaved.changes.extend(changes.map(|(number, c)| (number, Some(c.clone()))));
-            self.sources_saved.0 = false;
             let kept = self.unsaved.set_state(BREAKER, self.fuse.breaker());
             self.note_save(kept);
         }
@@ -187,6 +186,9 @@ impl Judge {
         self.unsaved.verdicts.extend(verdicts.map(|(uid, v)| (uid.clone(), Some(v.clone()))));
         let episodes = self.history.numbered();
         self.unsaved.episodes.extend(episodes.map(|(number, e)| (number, Some(e.clone()))));
+        let changes = self.journal.since(Timestamp::MIN);
+        self.unsaved.changes.extend(changes.map(|(number, c)| (number, Some(c.clone()))));
+        self.sources_saved.0 = false;
         let kept = self.unsaved.set_state(BREAKER, self.fuse.breaker());
         self.note_save(kept);
         self.keep_caps();

@@ -1,6 +1,6 @@
 //! Answers about pods: what fails, and what comes next.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -30,8 +30,7 @@ impl Judge {
     }
 
     pub(super) fn failing_of(&mut self, pod: &PodFacts) -> Vec<v1::FailingImage> {
-        let (settings, now) = (Arc::clone(&self.settings), self.now());
-        let opinions = self.fuse.judge(pod, &settings, now);
+        let opinions = self.opinions(pod, self.now());
         opinions.iter().filter_map(|opinion| self.image(pod, opinion)).collect()
     }
 
@@ -105,7 +104,7 @@ impl Judge {
         };
         let held_by = match held.map(|held| &held.by) {
             Some(By::Breaker { registry, .. }) => registry.clone(),
-            Some(By::Cap(_)) | None => String::new(),
+            Some(By::Cap(_) | By::Unheard) | None => String::new(),
         };
         let pull = self.parts.pulls.of_pod(&pod.uid).filter(|pull| pull.key == *key);
         let only_reported = ruling.only_reported.map(Because::as_str);

@@ -247,7 +247,7 @@ impl Judge {
         self.judge(&pod).await;
     }
 
-    /// Counts what was heard of a pod before it was seen.
+    /// Counts what was heard of a pod before it was seen. Before what its status shows, which is later.
     pub(super) async fn take_early(&mut self, uid: &PodUid) {
         for call in self.early.take(uid) {
             self.count_call(call).await;

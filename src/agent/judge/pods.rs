@@ -16,9 +16,9 @@ impl Judge {
             PodEvent::Changed(pod) => {
                 self.watch_works();
                 self.parts.pods.insert(PodFacts::clone(&pod));
+                self.take_early(&pod.uid).await;
                 let steps = self.fuse.observe(&pod, &self.settings, self.now());
                 self.absorb(steps).await;
-                self.take_early(&pod.uid).await;
                 self.judge(&pod).await;
             }
             PodEvent::Gone(uid) => {
@@ -46,9 +46,9 @@ impl Judge {
         self.forget(|uid| present.contains(uid)).await;
         let now = self.now();
         for pod in &pods {
+            self.take_early(&pod.uid).await;
             let steps = self.fuse.observe(pod, &self.settings, now);
             self.absorb(steps).await;
-            self.take_early(&pod.uid).await;
             self.judge(pod).await;
         }
     }

@@ -4,17 +4,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Done, Judge};
+use super::{Done, Judge, Parts};
 use crate::{
     act::{Outcome, VerdictRecord, VerdictStage},
     faultpoint::{Point, reached},
-    fuse::{Judgement, Opinion},
+    fuse::{By, Held, Judgement, Opinion},
     journal::{Change, Kind},
     pods::{PodFacts, PodUid},
-    policy::Because,
 };
 
-/// After a verdict was withdrawn for an outage, or because it was too early.
+/// After a verdict was withdrawn, and while a pull may go on that nobody heard begin.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
 impl Judge {
@@ -50,12 +49,11 @@ impl Judge {
             }
         }
         let now = self.now();
-        let settings = Arc::clone(&self.settings);
         // Also of its other images: one verdict ends them all.
         self.waiting.retain(|key, _| key.pod_uid != pod.uid);
         let held_before: BTreeMap<_, _> =
             self.held.extract_if(.., |key, _| key.pod_uid == pod.uid).collect();
-        for opinion in self.fuse.judge(pod, &settings, now) {
+        for opinion in self.opinions(pod, now) {
             self.bad_annotations(pod, &opinion.ruling.bad_annotations);
             let key = opinion.key.clone();
             match opinion.judgement {
@@ -64,13 +62,11 @@ impl Judge {
                 Judgement::Wait(until) => drop(self.waiting.insert(key, until)),
                 Judgement::Held(held) => {
                     let before = held_before.get(&key);
-                    if before != Some(&held) {
-                        tracing::info!(pod = pod.full_name(), image = key.image, "{held}");
-                    }
                     if before.is_none_or(|before| before.by != held.by)
                         && let Some(tally) = self.fuse.attempts().get(&key)
                     {
                         let text = held.to_string();
+                        tracing::info!(pod = pod.full_name(), image = key.image, "{text}");
                         self.note(Change::of_image(now, Kind::Held, &key, tally, &text));
                     }
                     self.waiting.insert(key.clone(), held.until);
@@ -87,6 +83,24 @@ impl Judge {
                 }
             }
         }
+    }
+
+    /// What is to be done about each failing image of a pod. A verdict waits for the next outcome if
+    /// the kubelet may be pulling since before anybody listened.
+    pub(super) fn opinions(&mut self, pod: &PodFacts, now: Timestamp) -> Vec<Opinion> {
+        let settings = Arc::clone(&self.settings);
+        let mut opinions = self.fuse.judge(pod, &settings, now);
+        let Parts { pulls, clock, .. } = &self.parts;
+        for opinion in &mut opinions {
+            let tally = self.fuse.attempts().get(&opinion.key);
+            if opinion.judgement == Judgement::Fail
+                && tally.is_some_and(|tally| pulls.may_go_on_unheard(tally, clock))
+            {
+                let until = now.checked_add(LOOK_AGAIN).unwrap_or(now);
+                opinion.judgement = Judgement::Held(Held { by: By::Unheard, until });
+            }
+        }
+        opinions
     }
 
     async fn begin(&mut self, pod: &PodFacts, opinion: Opinion, now: Timestamp) {
@@ -171,13 +185,15 @@ impl Judge {
                     }
                     Outcome::Gone | Outcome::Withdrawn(_) | Outcome::ImageArrived => {
                         let record = self.verdicts.remove(&uid);
-                        if let (
-                            Outcome::Withdrawn(Because::RegistryOutage | Because::TooEarly),
-                            Some(record),
-                        ) = (outcome, record)
-                        {
-                            // The outage's end judges every pod; this is for one that ended meanwhile.
-                            self.waiting.insert(record.key, self.now() + LOOK_AGAIN);
+                        if let Some(record) = record.filter(|r| r.stage == VerdictStage::Decided) {
+                            // Nobody was ended.
+                            let VerdictRecord { key, tally, decided_at, .. } = record;
+                            self.fuse.not_ended(&tally.namespace, decided_at);
+                            self.keep_caps();
+                            // What changed meanwhile was seen and left to the verdict.
+                            if let Outcome::Withdrawn(_) = outcome {
+                                self.waiting.insert(key, self.now() + LOOK_AGAIN);
+                            }
                         }
                         self.unsaved.verdicts.insert(uid, None);
                         return self.save().await;

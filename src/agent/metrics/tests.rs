@@ -96,7 +96,7 @@ fn every_family_of_the_table_is_registered_as_what_it_is() {
     metrics.heard(&capture::Counters::default(), &wire::Counters::default());
     metrics.breaker_changed("open");
     metrics.breakers([("r.example", "open")].into_iter());
-    metrics.held_back([("breaker", 1), ("per_node", 0), ("per_namespace", 0)]);
+    metrics.held_back([("breaker", 1), ("per_node", 0), ("per_namespace", 0), ("unheard", 0)]);
     let health = crate::serve::Health::new(&mut registry, &["pods"]);
     health.set("pods", crate::serve::Condition::Good("fine".into()));
     super::super::register(&mut registry, Default::default(), "/nowhere".into())

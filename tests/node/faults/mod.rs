@@ -10,6 +10,7 @@ mod kills;
 mod ledger;
 mod ring;
 mod runtime;
+mod stall;
 mod twins;
 
 use libtest_mimic::Trial;
@@ -23,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         disk::trials(),
         ledger::trials(),
         ring::trials(),
+        stall::trials(),
         twins::trials(),
     ]
     .into_iter()

@@ -2,112 +2,24 @@
 //!
 //! Needs root, and a kernel with BTF.
 #![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
-#![allow(missing_docs, reason = "nobody links to a test")]
+#![allow(missing_docs, unreachable_pub, reason = "nobody links to a test")]
+
+mod support;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     io::{IoSlice, Read, Write},
     os::unix::net::{UnixListener, UnixStream},
-    path::{Path, PathBuf},
+    path::Path,
     thread,
     time::Duration,
 };
 
-use pullfuse::{
-    capture::{Capture, Direction, Heard, Match, Options, Record},
-    config,
-};
+use pullfuse::capture::{Capture, Direction, Heard, Match};
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
-use tempfile::TempDir;
 use tokio::time::timeout;
 
-/// Connections by number, each with the bytes of both directions.
-type Streams = HashMap<(u64, Direction), Vec<u8>>;
-
-struct Pair {
-    folder: TempDir,
-    listener: UnixListener,
-}
-
-impl Pair {
-    fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let listener = UnixListener::bind(folder.path().join("cri.sock")).unwrap();
-        Self { folder, listener }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("cri.sock")
-    }
-
-    /// A client and what the server accepted.
-    fn connect(&self) -> (UnixStream, UnixStream) {
-        let client = UnixStream::connect(self.path()).unwrap();
-        (client, self.listener.accept().unwrap().0)
-    }
-}
-
-/// The mode may be given, so that a machine that offers several can try each.
-fn options(endpoints: Vec<PathBuf>) -> Options {
-    let mode = match std::env::var("PULLFUSE_TEST_CAPTURE").as_deref() {
-        Ok("fentry") => config::Capture::Fentry,
-        Ok("tracepoint") => config::Capture::Tracepoint,
-        _ => config::Capture::Auto,
-    };
-    Options { mode, ..Options::new(endpoints) }
-}
-
-async fn hear(path: &Path, by: Match) -> Capture {
-    let mut options = options(vec![path.to_owned()]);
-    options.by = by;
-    options.ring_bytes = 64 << 20;
-    let capture = Capture::start(options).await.unwrap();
-    eprintln!("mode {:?}, refused {:?}", capture.mode(), capture.refused());
-    capture
-}
-
-/// Hears what is sent until nothing more comes.
-async fn drain(capture: &mut Capture) -> Vec<Record> {
-    let mut all = Vec::new();
-    while let Ok(heard) = timeout(Duration::from_millis(300), capture.next()).await {
-        if let Heard::Sent(record) = heard.unwrap() {
-            all.push(record);
-        }
-    }
-    all
-}
-
-/// Puts the records together; a gap fails.
-fn streams(records: Vec<Record>) -> Streams {
-    let mut streams = Streams::new();
-    for record in records {
-        let stream = streams.entry((record.connection, record.direction)).or_default();
-        assert_eq!(record.offset, stream.len() as u64, "a gap or an overlap");
-        stream.extend(record.data);
-    }
-    streams
-}
-
-/// Bytes that say where they belong: no piece looks like another.
-fn pattern(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(next).flatten().take(length).collect()
-}
-
-/// Reads everything that is sent to this end, on a thread of its own.
-fn reader(mut end: UnixStream) -> thread::JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut all = Vec::new();
-        end.read_to_end(&mut all).unwrap();
-        all
-    })
-}
+use self::support::{Pair, closed, drain, drain_one, hear, options, pattern, reader, streams};
 
 const SIZES: [usize; 14] =
     [1, 2, 7, 100, 4095, 4096, 16_383, 16_384, 16_385, 32_768, 65_536, 100_000, 500_000, 1 << 20];
@@ -273,28 +185,6 @@ async fn a_muted_connection_is_silent_and_the_next_one_is_not() {
         let new = drain_one(&mut capture).await;
         assert_eq!((new.offset, new.data.as_slice()), (0, &b"anew"[..]), "round {round}");
         assert_ne!(new.connection, heard[0].connection);
-    }
-}
-
-async fn next(capture: &mut Capture) -> Heard {
-    timeout(Duration::from_secs(5), capture.next()).await.unwrap().unwrap()
-}
-
-/// The next bytes.
-async fn drain_one(capture: &mut Capture) -> Record {
-    loop {
-        if let Heard::Sent(record) = next(capture).await {
-            return record;
-        }
-    }
-}
-
-/// The connection that ends next.
-async fn closed(capture: &mut Capture) -> u64 {
-    loop {
-        if let Heard::Closed { connection, .. } = next(capture).await {
-            return connection;
-        }
     }
 }
 
