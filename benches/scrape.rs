@@ -49,7 +49,10 @@ fn combinations(labels: &[&str], node: [usize; 3]) -> Vec<Vec<String>> {
     labels.iter().fold(vec![Vec::new()], |all, label| {
         let values = values(label, node);
         let with = |one: &Vec<String>| {
-            values.iter().map(|value| [&one[..], &[value.clone()]].concat()).collect::<Vec<_>>()
+            values
+                .iter()
+                .map(|value| [&one[..], std::slice::from_ref(value)].concat())
+                .collect::<Vec<_>>()
         };
         all.iter().flat_map(with).collect()
     })

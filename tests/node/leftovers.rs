@@ -28,7 +28,9 @@ impl Before {
             anyhow::Ok(new)
         };
         let as_expected = async || Ok((new()? == expected).then_some(()));
-        until(as_expected).await.with_context(|| format!("what is left: {:?}", new()))
+        until(as_expected)
+            .await
+            .with_context(|| format!("what is left: {:?}", new().unwrap_or_default()))
     }
 }
 
