@@ -5,7 +5,7 @@ RIG   := target/debug/rig
 # The same words everywhere, or cargo builds the dependencies anew with other features.
 BUILD := cargo build --workspace --all-targets
 
-.PHONY: help demo test lint audit qemu chaos fuzz soak transcript rig rig-stop image plugin licences clean
+.PHONY: help demo test lint audit qemu chaos fuzz soak transcript rig rig-stop image plugin licences sbom clean
 
 help:
 	@echo 'make demo      show the main job on a real node (sets up what is missing)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make rig       start a node to play with; make rig-stop ends it'
 	@echo 'make plugin    build `kubectl pullfuse`: target/kubectl-pullfuse, for a folder on PATH'
 	@echo 'make licences  list the licences of what the binaries are made of: target/licences.txt'
+	@echo 'make sbom      the same with versions and hashes, as CycloneDX: target/pullfuse.cdx.json'
 	@echo 'make image     build the container image: make image TO=docker://registry/pullfuse:tag'
 	@echo '                 (ARCH="amd64 arm64" for both architectures in one)'
 
@@ -98,6 +99,10 @@ licences:
 	tests/setup.sh licences
 	mkdir -p target
 	$(CACHE)/tools/bin/cargo-deny --log-level error --exclude-dev list --layout license >target/licences.txt
+
+sbom:
+	tests/setup.sh sbom
+	PATH="$(CACHE)/tools/bin:$$PATH" daemonset/sbom.sh target/pullfuse.cdx.json $(TARGET)
 
 clean:
 	cargo clean

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs what `make demo`, `make test`, `make fuzz` and `make licences` need and this Debian machine
-# lacks.
+# Installs what `make demo`, `make test`, `make fuzz`, `make licences` and `make sbom` need and this Debian
+# machine lacks.
 #
-# Usage: setup.sh [demo|test|fuzz|licences]    `test` adds what only the tests need
+# Usage: setup.sh [demo|test|fuzz|licences|sbom]    `test` adds what only the tests need
 set -euo pipefail
 cache=${PULLFUSE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pullfuse}
 deny_version=0.20.2
 fuzz_version=0.13.2
+cyclonedx_version=0.5.9
 mode=${1:-test}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -59,5 +60,6 @@ tool() {
 case $mode in
 demo) ;;
 fuzz) tool cargo-fuzz $fuzz_version ;;
+sbom) tool cargo-cyclonedx $cyclonedx_version ;;
 *) tool cargo-deny $deny_version ;;
 esac

@@ -76,7 +76,7 @@ fn reference() -> String {
         "# Metrics\n\n\
          Every agent serves `/metrics` at `serve.address`: OpenMetrics to who accepts \
          `application/openmetrics-text`, else Prometheus' text format. \
-         [alerts.md](alerts.md) has the alerts made of them, `daemonset/monitoring` a dashboard.\n\n\
+         [alerts.md](alerts.md) has the alerts made of them, `daemonset/components/monitoring` a dashboard.\n\n\
          This page is made from `src/metrics/table.rs`; \
          `UPDATE_EXPECT=1 cargo test --lib metrics::reference` makes it anew.\n\n\
          | name | type | labels | meaning |\n|---|---|---|---|\n",

@@ -5,13 +5,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::DaemonSet, core::v1::Pod};
 use kube::{ResourceExt, api::ListParams};
 use libtest_mimic::Trial;
-use pullfuse_rig::{NODE, Options};
+use pullfuse_rig::NODE;
 use serde_json::json;
 
 use crate::{
     deploy,
+    leftovers::Before,
     plugin::plugin,
     support::{LONG, Node, Waiting, condition, missing_pod, phase, scenario, verdict},
+    tools::kubectl,
 };
 
 /// Pods that fail while the agent is replaced; so few that their registry does not seem to be out of order.
@@ -22,8 +24,9 @@ pub fn trials() -> Vec<Trial> {
 }
 
 async fn does_the_job() -> anyhow::Result<()> {
-    let node = Node::start_bare(Options::default()).await?;
-    deploy::push_image(&node.rig).await?;
+    let (node, _turn) = Node::bare().await?;
+    node.rig.apply(&missing_pod("default", "probe", json!({}))).await?;
+    let before = Before::now(&node.rig)?;
     let manifests = deploy::manifests(&node.rig, 2, "5s")?;
     node.rig.apply(&manifests).await?;
     node.agents().ship("limits = { max_attempts = 2, min_elapsed = \"5s\" }");
@@ -76,6 +79,14 @@ async fn does_the_job() -> anyhow::Result<()> {
     let (code, out, errors) = plugin(&node, &node.rig.kubeconfig(), &["agents"])?;
     assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
     assert!(out.contains("1 of 1 nodes have a ready agent") && out.contains(NODE), "{out}");
+
+    // Removed, it leaves the pods that it ended and its folder on the node.
+    kubectl(&node.rig, &["delete", "-f", "-"], &next)?;
+    before.until_left(&node.rig, "ds", &[]).await?;
+    for pod in PODS {
+        assert_eq!(phase(&node.pods("ds").get(pod).await?), "Failed", "{pod}");
+    }
+    assert!(node.rig.host_path("/var/lib/pullfuse/ledger.redb").exists(), "the docs say it stays");
     Ok(())
 }
 
@@ -92,7 +103,7 @@ pub fn logs(node: &Node) -> anyhow::Result<String> {
 }
 
 /// The agent's pod.
-async fn agent(node: &Node) -> anyhow::Result<Pod> {
+pub async fn agent(node: &Node) -> anyhow::Result<Pod> {
     let labelled = ListParams::default().labels("app.kubernetes.io/name=pullfuse");
     let mut agents = node.pods("pullfuse").list(&labelled).await?.items;
     let agent = agents.pop().context("no agent")?;

@@ -23,10 +23,12 @@ mod daemonset;
 mod dry_run;
 mod faults;
 mod harm;
+mod helm;
 mod holding;
 mod hostile;
 mod images;
 mod jobs;
+mod leftovers;
 mod monitoring;
 mod oncall;
 mod outages;
@@ -39,6 +41,7 @@ mod release;
 mod reload;
 mod series;
 mod soak;
+mod tools;
 mod wire;
 
 use std::process::ExitCode;
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         wire::trials(),
         holding::trials(),
         daemonset::trials(),
+        helm::trials(),
         outages::trials(),
         packaging::trials(),
         plugin::trials(),

@@ -1,5 +1,5 @@
 //! A real Prometheus reads the agents: every alert fires when what it is about happens, and every
-//! expression of the dashboard has data. Both are read from `daemonset/monitoring`.
+//! expression of the dashboard has data. Both are read from `daemonset/components/monitoring`.
 
 use std::fs;
 

@@ -1,10 +1,7 @@
 //! Every way to install pullfuse: what kustomize and Helm render is the same, whole, and accepted by
 //! a real API server.
 
-use std::{
-    io::Write as _,
-    process::{Command, Stdio},
-};
+use std::fs;
 
 use anyhow::{Context, ensure};
 use libtest_mimic::Trial;
@@ -12,19 +9,22 @@ use pullfuse_rig::Rig;
 use serde_json::{Value, json};
 
 use crate::{
-    deploy::shipped,
+    deploy::{self, shipped},
     render::{self, Objects},
     support::{Node, scenario},
+    tools::kubectl,
 };
 
 /// Components of which each has a configuration of its own.
 const EITHER: [&str; 2] = ["dry-run", "no-ebpf"];
+const DASHBOARD: &str = "pullfuse-dashboard";
 
 pub fn trials() -> Vec<Trial> {
     vec![
         scenario("packaging::the_chart_renders_what_kustomize_does", same_objects),
         scenario("packaging::the_chart_does_what_its_values_say", values),
         scenario("packaging::the_chart_refuses_wrong_values", wrong_values),
+        scenario("packaging::monitoring_fits_in_with_what_is_there", monitoring),
         scenario("packaging::the_api_server_accepts_every_way_to_install", accepted),
     ]
 }
@@ -33,8 +33,9 @@ pub fn trials() -> Vec<Trial> {
 /// the ConfigMap's name. Both make the pods anew when the configuration changes.
 fn comparable(text: &str) -> anyhow::Result<Objects> {
     let mut objects = render::objects(text)?;
-    let hashed = objects.keys().find(|(kind, _)| kind == "ConfigMap").context("no ConfigMap")?;
-    let mut map = objects.remove(&hashed.clone()).context("it was just there")?;
+    let own = |(kind, name): &&(String, String)| kind == "ConfigMap" && name != DASHBOARD;
+    let hashed = objects.keys().find(own).context("no ConfigMap")?.clone();
+    let mut map = objects.remove(&hashed).context("it was just there")?;
     map["metadata"]["name"] = json!("pullfuse");
     objects.insert(("ConfigMap".into(), "pullfuse".into()), map);
     let set = objects.get_mut(&("DaemonSet".into(), "pullfuse".into())).context("no DaemonSet")?;
@@ -63,7 +64,11 @@ async fn same_objects() -> anyhow::Result<()> {
     let node = Node::core().await?;
     let rig = &node.rig;
     let same = ["createNamespace=true", "image.tag=latest"];
-    for (components, set) in [(&[][..], &[][..]), (&["deadline"], &["deadline=true"])] {
+    for (components, set) in [
+        (&[][..], &[][..]),
+        (&["deadline"], &["deadline=true"]),
+        (&["monitoring"], &["monitoring.enabled=true"]),
+    ] {
         let kustomize = comparable(&render::kustomize(rig, components)?)?;
         let helm = comparable(&render::helm(rig, "pullfuse", &[&same, set].concat())?)?;
         let names = |objects: &Objects| objects.keys().cloned().collect::<Vec<_>>();
@@ -146,6 +151,7 @@ async fn wrong_values() -> anyhow::Result<()> {
         (&["maxAttempts=0"], &["maxAttempts", "minimum"]),
         (&["imgae.tag=1"], &["imgae", "not allowed"]),
         (&["image.digest=abc"], &["digest", "sha256"]),
+        (&["monitoring.runbookBase=docs"], &["runbookBase", "https"]),
         (
             &["config=a", "mode=dry-run"],
             &["config is given", "mode = dry-run", "write mode into config"],
@@ -160,10 +166,46 @@ async fn wrong_values() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The kustomization of docs/alerts.md and the chart's values for the same add what a Prometheus
+/// selects by, and say where the runbooks are.
+async fn monitoring() -> anyhow::Result<()> {
+    let node = Node::core().await?;
+    let page = fs::read_to_string(shipped("../docs/alerts.md"))?;
+    let block = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let folder = tempfile::tempdir()?;
+    deploy::copy_base(folder.path())?;
+    fs::write(folder.path().join("kustomization.yaml"), block.context("no kustomization")?)?;
+    let kustomize = render::objects(&deploy::kustomize(&node.rig, folder.path())?)?;
+    let base = "https://git.example.com/pullfuse/docs/alerts.md";
+    let set = [
+        "monitoring.enabled=true",
+        "monitoring.labels.release=prometheus",
+        &format!("monitoring.runbookBase={base}"),
+        "monitoring.dashboardNamespace=grafana",
+    ];
+    let helm = render::objects(&render::helm(&node.rig, "pullfuse", &set)?)?;
+    for kind in ["PodMonitor", "PrometheusRule"] {
+        let key = (kind.to_owned(), "pullfuse".to_owned());
+        assert_eq!(helm[&key], kustomize[&key], "{kind}");
+        assert_eq!(helm[&key]["metadata"]["labels"]["release"], "prometheus", "{kind}");
+    }
+    let rules = &helm[&("PrometheusRule".into(), "pullfuse".into())]["spec"]["groups"][0]["rules"];
+    for rule in rules.as_array().context("no rules")? {
+        let name = rule["alert"].as_str().context("an alert without a name")?;
+        let runbook = format!("{base}#{}", name.to_lowercase());
+        assert_eq!(rule["annotations"]["runbook_url"], runbook);
+    }
+    let dashboard = |objects: &Objects| objects[&("ConfigMap".into(), DASHBOARD.into())].clone();
+    assert_eq!(dashboard(&helm)["metadata"]["namespace"], "grafana");
+    assert_eq!(dashboard(&helm)["data"], dashboard(&kustomize)["data"]);
+    Ok(())
+}
+
 async fn accepted() -> anyhow::Result<()> {
     let node = Node::core().await?;
     let (rig, folder) = (&node.rig, tempfile::tempdir()?);
     node.rig.namespace("packaging").await?;
+    node.install_operator_kinds().await?;
     let mut ways = vec![("kustomize".to_owned(), render::kustomize(rig, &[])?)];
     for component in shipped("components").read_dir()? {
         let name = component?.file_name().to_string_lossy().into_owned();
@@ -174,7 +216,8 @@ async fn accepted() -> anyhow::Result<()> {
     let several = ["deadline", "dry-run", "k3s"];
     ways.push((several.join(", "), render::kustomize(rig, &several)?));
     ensure!(render::kustomize(rig, &EITHER).is_err(), "{EITHER:?} were taken together");
-    for set in ["deadline=true,mode=dry-run", "runtime=k3s,capture=off", "runtime=crio"] {
+    for set in ["deadline=true,mode=dry-run", "runtime=k3s,capture=off", "monitoring.enabled=true"]
+    {
         ways.push((set.to_owned(), render::helm(rig, "packaging", &[set])?));
     }
     for (way, text) in ways {
@@ -185,23 +228,23 @@ async fn accepted() -> anyhow::Result<()> {
         assert_eq!(policy["mode"], expected, "{way}");
         apply_dry(rig, &text).context(way)?;
     }
+    // By itself, where pullfuse is installed already; and what it says is looked at.
+    let alone = deploy::kustomize(rig, &shipped("components/monitoring"))?;
+    apply_dry(rig, &alone.replace("namespace: pullfuse", "namespace: packaging"))?;
+    for (right, wrong) in [("jobLabel", "jobLable"), ("expr:", "expression:")] {
+        let misspelt = alone.replace(right, wrong).replace(": pullfuse\n", ": packaging\n");
+        let error = apply_dry(rig, &misspelt).err();
+        let error = format!("{:?}", error.with_context(|| format!("{wrong} was taken"))?);
+        assert!(error.contains(wrong.trim_end_matches(':')), "{error}");
+    }
     Ok(())
 }
 
 /// `kubectl apply --dry-run=server`: everything is checked, nothing is kept.
 fn apply_dry(rig: &Rig, text: &str) -> anyhow::Result<()> {
-    let mut kubectl = Command::new(rig.parts().join("bin/kubectl"))
-        .args(["apply", "--dry-run=server", "-f", "-"])
-        .env("KUBECONFIG", rig.kubeconfig())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    kubectl.stdin.take().context("a pipe was asked for")?.write_all(text.as_bytes())?;
-    let output = kubectl.wait_with_output()?;
-    let errors = String::from_utf8_lossy(&output.stderr);
+    let (_, errors) = kubectl(rig, &["apply", "--dry-run=server", "-f", "-"], text)?;
     let warned =
         errors.lines().any(|line| line.starts_with("Warning") && !line.contains("last-applied"));
-    ensure!(output.status.success() && !warned, "{errors}");
+    ensure!(!warned, "{errors}");
     Ok(())
 }

@@ -36,8 +36,7 @@ pub fn manifests_with(
     component: Option<&str>,
 ) -> anyhow::Result<String> {
     let overlay = tempfile::tempdir()?;
-    let base = overlay.path().join("daemonset");
-    run(Command::new("cp").arg("-r").arg(shipped("")).arg(&base))?;
+    let base = copy_base(overlay.path())?;
     let component = component.map(|name| format!("daemonset/components/{name}"));
     let own = component.iter().map(|component| overlay.path().join(component));
     for config in own.chain([base.clone()]).map(|folder| folder.join("config.toml")) {
@@ -56,6 +55,13 @@ pub fn manifests_with(
     );
     std::fs::write(overlay.path().join("kustomization.yaml"), kustomization)?;
     kustomize(rig, overlay.path())
+}
+
+/// A copy of `daemonset/` in a folder.
+pub fn copy_base(folder: &Path) -> anyhow::Result<PathBuf> {
+    let base = folder.join("daemonset");
+    run(Command::new("cp").arg("-r").arg(shipped("")).arg(&base))?;
+    Ok(base)
 }
 
 /// `kubectl kustomize` of a folder.

@@ -1,4 +1,4 @@
-//! What `daemonset/monitoring` asks of Prometheus, read from the files as they ship.
+//! What `daemonset/components/monitoring` asks of Prometheus, read from the files as they ship.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ pub struct Target {
 
 /// The groups of the PrometheusRule, as a rules file has them.
 pub fn rules() -> anyhow::Result<Value> {
-    let text = fs::read_to_string(shipped("monitoring/prometheusrule.yaml"))?;
+    let text = fs::read_to_string(shipped("components/monitoring/prometheusrule.yaml"))?;
     let mut object = Value::deserialize(serde_yaml_ng::Deserializer::from_str(&text))?;
     anyhow::ensure!(object["kind"] == "PrometheusRule", "an odd object: {object}");
     Ok(object["spec"].take())
@@ -32,7 +32,7 @@ pub fn alerts() -> anyhow::Result<Vec<Value>> {
 
 /// The dashboard.
 pub fn dashboard() -> anyhow::Result<Value> {
-    Ok(serde_json::from_str(&fs::read_to_string(shipped("monitoring/dashboard.json"))?)?)
+    Ok(serde_json::from_str(&fs::read_to_string(shipped("components/monitoring/dashboard.json"))?)?)
 }
 
 /// Every expression of every panel, with Grafana's variables replaced.

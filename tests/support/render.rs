@@ -7,7 +7,10 @@ use pullfuse_rig::Rig;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::deploy::{self, run, shipped};
+use crate::{
+    deploy::{self, run, shipped},
+    tools,
+};
 
 /// Objects by kind and name.
 pub type Objects = BTreeMap<(String, String), Value>;
@@ -28,18 +31,15 @@ pub fn kustomize(rig: &Rig, components: &[&str]) -> anyhow::Result<String> {
 
 /// `helm template` with these settings, in a namespace.
 pub fn helm(rig: &Rig, namespace: &str, set: &[&str]) -> anyhow::Result<String> {
-    let mut helm = Command::new(rig.parts().join("bin/helm"));
-    helm.args(["template", "pullfuse", "--namespace", namespace]).arg(shipped("helm"));
-    for one in set {
-        helm.args(["--set", one]);
-    }
-    run(&mut helm)
+    let chart = shipped("helm").display().to_string();
+    let mut words = vec!["template", "pullfuse", chart.as_str(), "--namespace", namespace];
+    words.extend(set.iter().flat_map(|one| ["--set", one]));
+    tools::helm(rig, &words)
 }
 
 /// What `helm lint` says.
 pub fn helm_lint(rig: &Rig) -> anyhow::Result<String> {
-    let helm = rig.parts().join("bin/helm");
-    run(Command::new(helm).args(["lint", "--strict"]).arg(shipped("helm")))
+    tools::helm(rig, &["lint", "--strict", &shipped("helm").display().to_string()])
 }
 
 /// Every document of a text.

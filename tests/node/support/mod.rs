@@ -4,6 +4,7 @@ mod agent;
 mod answers;
 mod cri;
 mod node;
+mod operator;
 mod pods;
 mod proxy;
 mod rights;

@@ -6,10 +6,13 @@ use kube::Api;
 use parking_lot::{Mutex as Lock, MutexGuard};
 use pullfuse_rig::{Containerd, Kubelet, Options, Rig};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard as Turn};
 
 use super::{AgentOptions, LONG};
-use crate::harm::{self, Agents};
+use crate::{
+    deploy,
+    harm::{self, Agents},
+};
 
 /// A node with an agent whose rights are those of `daemonset/`. When it ends, all that agents wrote
 /// to pods is checked.
@@ -90,6 +93,9 @@ static OLD_KUBELET: Shared = Mutex::const_new(None);
 static OLD_CONTAINERD: Shared = Mutex::const_new(None);
 static ONE_ATTEMPT: Shared = Mutex::const_new(None);
 static GUARDED: Shared = Mutex::const_new(None);
+static BARE: Shared = Mutex::const_new(None);
+/// Who has something installed on the bare node.
+static INSTALLED: Mutex<()> = Mutex::const_new(());
 
 impl Node {
     /// The newest of everything; two attempts end a pod.
@@ -127,6 +133,18 @@ impl Node {
         shared(&GUARDED, made).await
     }
 
+    /// Nothing of pullfuse but its image, in the registry. Whoever installs pullfuse there removes it
+    /// again before the turn ends.
+    pub async fn bare() -> anyhow::Result<(Arc<Self>, Turn<'static, ()>)> {
+        let made = async {
+            let node = Self::start_bare(Options::default()).await?;
+            deploy::push_image(&node.rig).await?;
+            Ok(node)
+        };
+        let turn = INSTALLED.lock().await;
+        Ok((shared(&BARE, made).await?, turn))
+    }
+
     async fn common(mut options: Options, agent: Option<AgentOptions>) -> anyhow::Result<Self> {
         // What one scenario pulls must not make the kubelet refuse another's pull.
         options.kubelet_config = no_pull_limit();
@@ -154,7 +172,7 @@ async fn shared(
 
 /// Stops the shared nodes.
 pub fn stop_nodes() {
-    for shared in [&CORE, &OLD_KUBELET, &OLD_CONTAINERD, &ONE_ATTEMPT, &GUARDED] {
+    for shared in [&CORE, &OLD_KUBELET, &OLD_CONTAINERD, &ONE_ATTEMPT, &GUARDED, &BARE] {
         drop(shared.blocking_lock().take());
     }
 }
