@@ -101,6 +101,14 @@ fn of_mixed_causes_only_those_count_that_are_as_lasting_as_the_last() {
 }
 
 #[test]
+fn faults_of_the_node_count_among_themselves_only() {
+    let toml = "[limits.node_fault]\nmax_attempts = 3";
+    let fate = |causes: &[(Class, u32)]| fate(toml, &stuck(), &failed_of(causes));
+    assert_eq!(fate(&[(Class::NotFound, 4), (Class::NoSpace, 2)]), BELOW);
+    assert_eq!(fate(&[(Class::NotFound, 4), (Class::NoSpace, 3)]), Decision::Fail);
+}
+
+#[test]
 fn a_class_with_a_number_of_its_own_does_not_fill_the_count_of_others() {
     let toml = "[limits.class.not_found]\nmax_attempts = 30";
     let causes = [(Class::NotFound, 20), (Class::PlatformMismatch, 1)];

@@ -46,6 +46,8 @@ fn a_number_that_is_none_or_not_allowed_is_said_and_the_default_holds() {
     }
     let good = policy(bounds).judge(&asks(Some(" 2 "), None), "img", &tally(4), after(LONG));
     assert_eq!((good.decision, good.bad_annotations), (Decision::Fail, vec![]));
+    let most = policy(bounds).judge(&asks(Some("50"), None), "img", &tally(4), after(LONG));
+    assert_eq!((most.limit, most.bad_annotations), (Some(50), vec![]));
 }
 
 #[test]
