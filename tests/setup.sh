@@ -29,7 +29,6 @@ watches=/proc/sys/fs/inotify/max_user_instances
 needed=(protoc:protobuf-compiler /usr/include/google/protobuf/empty.proto:libprotobuf-dev
     clang:clang gcc:gcc /usr/lib/x86_64-linux-gnu/libc.a:libc6-dev ip:iproute2 unshare:util-linux
     nsenter:util-linux dpkg:dpkg flock:util-linux buildah:buildah)
-[ "$mode" != fuzz ] || needed+=(c++:g++)
 [ "$mode" != test ] || needed+=(shellcheck:shellcheck
     setpriv:util-linux qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio
     strip:binutils promtool:prometheus
