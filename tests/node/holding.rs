@@ -71,14 +71,14 @@ async fn forty_verdicts_hold(node: &Node) -> anyhow::Result<()> {
         assert!(status.message.as_deref().is_some_and(|m| m.contains("failed attempt")), "{name}");
         assert!(condition(&pod, "pullfuse.io/ImagePullFailed").is_some(), "{name}");
     }
-    // The audit log knows of reverts that were mended later. There are none but on a machine so busy
-    // that the kubelet's watch lags behind by many syncs.
+    // The audit log knows of reverts that were mended later, mostly by the kubelet itself two seconds
+    // after. There are none but on a machine so busy that a sync takes seconds.
     let reverted = reverted(node, namespace)?;
     println!("annotated verdicts that the kubelet took back for a while: {}", reverted.len());
     assert!(reverted.len() <= PODS / 4, "the kubelet took these back for a while: {reverted:?}");
     for name in names() {
         let writes = node.good_writes_to(namespace, &name)?;
-        assert_eq!(writes == 1, !reverted.contains(&name), "{writes} writes to {name}");
+        assert!(writes == 1 || reverted.contains(&name), "{writes} writes to {name}");
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::support::{AgentOptions, Node, Waiting, condition, missing_pod, phase,
 /// An image that does not exist.
 const MISSING: &str = "127.0.0.1:5000/role:nosuch";
 /// Of a registry that loses an image.
-const LOSES: u16 = 5013;
+const LOSES: u16 = 5014;
 
 pub fn trials() -> Vec<Trial> {
     vec![

@@ -2,7 +2,7 @@
 
 use kube::api::{Patch, PatchParams};
 use libtest_mimic::Trial;
-use pullfuse_rig::{NODE, fake_registry::FakeRegistry};
+use pullfuse_rig::{NODE, Options, fake_registry::FakeRegistry};
 use serde_json::{Value, json};
 
 use crate::support::{AgentOptions, Node, happened, missing_pod, scenario, until};
@@ -16,7 +16,8 @@ pub fn trials() -> Vec<Trial> {
 }
 
 async fn again() -> anyhow::Result<()> {
-    let node = Node::core().await?;
+    // Of its own, for on others many images of their one registry fail, which is an outage too.
+    let node = Node::start(Options::default(), None).await?;
     let config = "breaker.images = 2\nlimits.max_attempts = 99\n";
     let agent = AgentOptions::own("again", 9485, config);
     node.rig.namespace(NAMESPACE).await?;

@@ -142,7 +142,13 @@ impl Node {
             Ok(node)
         };
         let turn = INSTALLED.lock().await;
-        Ok((shared(&BARE, made).await?, turn))
+        let node = shared(&BARE, made).await?;
+        // The ledger outlives an installation, and with it an outage that the scenario before made.
+        let ledger = node.rig.host_path("/var/lib/pullfuse");
+        if ledger.exists() {
+            std::fs::remove_dir_all(ledger)?;
+        }
+        Ok((node, turn))
     }
 
     async fn common(mut options: Options, agent: Option<AgentOptions>) -> anyhow::Result<Self> {
