@@ -194,18 +194,19 @@ impl Fuse {
                 Decision::Wait(until) => Judgement::Wait(until),
                 Decision::Report(because) => Judgement::Report(because),
                 Decision::Leave(because) => Judgement::Leave(because),
-                Decision::Fail if let Some(until) = tally.settled_at().filter(|at| *at > now) => {
-                    Judgement::Wait(until)
-                }
                 Decision::Fail => {
-                    let at = tally.last_attempt;
+                    let (at, settled) = (tally.last_attempt, tally.settled_at());
                     let outage = self.outage(&key, at, cause.host.as_deref(), settings, now);
                     let held = match outage {
                         // Who looks for the right limits wants to see every verdict.
                         None if !ruling.dry_run => self.cap(pod, settings, now),
                         other => other,
                     };
-                    held.map_or(Judgement::Fail, Judgement::Held)
+                    match (held, settled) {
+                        (Some(held), _) => Judgement::Held(held),
+                        (None, Some(until)) if until > now => Judgement::Wait(until),
+                        (None, _) => Judgement::Fail,
+                    }
                 }
             };
             opinions.push(Opinion { key, judgement, ruling, cause });

@@ -139,6 +139,9 @@ fn many_images_of_one_registry_hold_each_others_verdicts_until_one_comes() {
         let Judgement::Held(held) = judgement(&mut fuse, pod, &settings, 10) else { panic!() };
         assert!(held.to_string().contains("r.example"), "{held}");
     }
+    // Also one that has just tried again: who asks, or releases it, finds it held.
+    fuse.observe_call(call("p1", &image(1), 10, Some(MISSING)), &settings, after(10));
+    assert!(matches!(judgement(&mut fuse, &pods[1], &settings, 11), Judgement::Held(_)));
     // Another registry is judged as always.
     let elsewhere = MISSING.replace("r.example", "s.example");
     fuse.observe_call(call("q", "s.example/x:1", 10, Some(&elsewhere)), &settings, after(10));
