@@ -13,6 +13,7 @@ use super::*;
 use crate::{
     attempts::{PullKey, Stage, Tally},
     fixtures::{cause, tally},
+    policy::Because,
     pulls::Hearing,
 };
 

@@ -19,7 +19,7 @@ use crate::{
     pods::LONGEST_NAME,
     pulls::{Hearing, Pull, Pulls},
     serve::{Condition, Health},
-    text::{self, plain},
+    text::plain,
     wire::{self, Decoder, Exchange, Outcome},
 };
 
@@ -82,12 +82,10 @@ impl Listener {
                     }
                 }
                 Err(CaptureError::Off) => {
-                    self.pulls.hears_no_more();
                     self.health.set("capture", Condition::Good("off, as configured".into()));
                     return std::future::pending().await;
                 }
                 Err(error) => {
-                    self.pulls.hears_no_more();
                     let text = format!("attempts are counted from pod status: {error}");
                     self.health.set("capture", Condition::Degraded(text));
                     self.metrics.capture_mode(None);
@@ -105,6 +103,7 @@ impl Listener {
                 Ok(capture)
             }
             Err(error) => {
+                self.pulls.hears_no_more();
                 // The rights that are missing do not come back to a process.
                 if matches!(error, CaptureError::Off) || !self.confinement.may_attach() {
                     self.confinement.settle(|| true);
@@ -147,8 +146,8 @@ impl Listener {
                 self.metrics.exchange(&exchange);
                 self.pulls.asked(exchange.start_us);
                 let came = exchange.outcome == Outcome::Succeeded;
-                if let Some(key) =
-                    key(&exchange.pull).filter(|_| exchange.outcome != Outcome::Transport)
+                if exchange.outcome != Outcome::Transport
+                    && let Some(key) = PullKey::of(&exchange.pull)
                 {
                     self.pulls.answered(key, exchange.end_us, came);
                 }
@@ -180,15 +179,10 @@ fn as_decoded(record: &capture::Record) -> wire::Record<'_> {
     }
 }
 
-/// What a call is for, unless it is for no pod.
-fn key(pull: &wire::Pull) -> Option<PullKey> {
-    Some(PullKey { pod_uid: pull.pod_uid.clone()?, image: text::image(pull.image.as_ref()?) })
-}
-
 /// A call that goes on, unless it is for no pod.
 fn pull(call: &wire::InFlight<'_>) -> Option<Pull> {
     let wire::Pull { namespace, pod, .. } = call.pull;
-    let key = key(call.pull)?;
+    let key = PullKey::of(call.pull)?;
     let name = |name: &Option<String>| plain(name.as_deref().unwrap_or_default(), LONGEST_NAME);
     let names = (name(namespace), name(pod));
     let began = capture::instant(call.start_us);

@@ -4,8 +4,16 @@ use super::{Call, PullKey};
 use crate::{
     pods::{LONGEST_NAME, MESSAGE_LIMIT},
     text::{self, plain},
-    wire::{Exchange, Outcome},
+    wire::{Exchange, Outcome, Pull},
 };
+
+impl PullKey {
+    /// What a call is for; `None` if it is for no pod, as those of `crictl` are.
+    pub fn of(pull: &Pull) -> Option<Self> {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        Some(Self { pod_uid: given(&pull.pod_uid)?, image: text::image(&given(&pull.image)?) })
+    }
+}
 
 impl Call {
     /// An exchange as an attempt sees it; `None` for one that is no attempt: it broke off, or it is
@@ -19,12 +27,8 @@ impl Call {
         let took = exchange.end_us.saturating_sub(exchange.start_us);
         let pull = exchange.pull;
         let name = |name: Option<String>| plain(&name.unwrap_or_default(), LONGEST_NAME);
-        let key = PullKey {
-            pod_uid: pull.pod_uid.filter(|uid| !uid.is_empty())?,
-            image: text::image(&pull.image.filter(|image| !image.is_empty())?),
-        };
         Some(Self {
-            key,
+            key: PullKey::of(&pull)?,
             namespace: name(pull.namespace),
             pod: name(pull.pod),
             started: before(ended, took),
@@ -52,7 +56,7 @@ fn before(now: Timestamp, micros: u64) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fixtures::start, wire::Pull};
+    use crate::fixtures::start;
 
     fn exchange(outcome: Outcome, code: Option<u32>, message: Option<&str>) -> Exchange {
         Exchange {

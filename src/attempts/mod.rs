@@ -255,17 +255,18 @@ impl Attempts {
 
     /// What the status no longer shows as refused is not refused again and again.
     fn no_more_refused(&mut self, pod: &PodFacts) -> Vec<Change> {
-        let first = PullKey { pod_uid: pod.uid.clone(), image: String::new() };
-        let of_pod = self.tallies.range_mut(first..).take_while(|(key, _)| key.pod_uid == pod.uid);
-        let over = |(key, tally): &(&PullKey, &mut Tally)| {
+        let over = |(key, tally): &(&PullKey, &Tally)| {
             tally.stage == Stage::Refused
                 && (pod.phase != "Pending" || !pod.images.contains_key(&key.image))
         };
-        let ended = of_pod.filter(over).map(|(key, tally)| {
-            tally.stage = Stage::BackingOff;
-            Change::Moved(key.clone())
-        });
-        ended.collect()
+        let over = self.of_pod(&pod.uid).filter(over).map(|(key, _)| key.clone());
+        let over: Vec<PullKey> = over.collect();
+        for key in &over {
+            if let Some(tally) = self.tallies.get_mut(key) {
+                tally.stage = Stage::BackingOff;
+            }
+        }
+        over.into_iter().map(Change::Moved).collect()
     }
 
     fn step(

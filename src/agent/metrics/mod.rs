@@ -202,7 +202,7 @@ impl Metrics {
     }
 
     /// How many verdicts each of these reasons holds.
-    pub(super) fn held_back(&self, numbers: [(&str, usize); 4]) {
+    pub(super) fn held_back<'a>(&self, numbers: impl IntoIterator<Item = (&'a str, usize)>) {
         for (reason, held) in numbers {
             self.held_back.with([reason]).set(number(held));
         }
