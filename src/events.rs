@@ -9,11 +9,9 @@ mod object;
 mod tests;
 mod told;
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::{hash::Hasher, sync::Arc};
 
+use fnv::FnvHasher;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::events::v1;
 use kube::{
@@ -73,10 +71,11 @@ pub struct Note {
     pub since: Option<Timestamp>,
 }
 
-/// A part of a key, for a text that may have any letters.
+/// A part of a key, for a text that may have any letters; the same in every version of pullfuse, or
+/// an update would begin new Events.
 pub fn digest(text: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    let mut hasher = FnvHasher::default();
+    hasher.write(text.as_bytes());
     format!("{:x}", hasher.finish())
 }
 
