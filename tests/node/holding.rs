@@ -1,7 +1,6 @@
 //! Verdicts hold, at whatever moment of the kubelet's back-off they fall.
 
 use std::{
-    collections::BTreeSet,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -73,33 +72,14 @@ async fn forty_verdicts_hold(node: &Node) -> anyhow::Result<()> {
     }
     // The audit log knows of reverts that were mended later, mostly by the kubelet itself two seconds
     // after. There are none but on a machine so busy that a sync takes seconds.
-    let reverted = reverted(node, namespace)?;
+    let reverted = node.reverts(namespace)?;
     println!("annotated verdicts that the kubelet took back for a while: {}", reverted.len());
     assert!(reverted.len() <= PODS / 4, "the kubelet took these back for a while: {reverted:?}");
     for name in names() {
         let writes = node.good_writes_to(namespace, &name)?;
-        assert!(writes == 1 || reverted.contains(&name), "{writes} writes to {name}");
+        assert!(node.ended_once(namespace, &name)?, "{writes} writes to {name}");
     }
     Ok(())
-}
-
-/// Pods that the kubelet set to Pending after somebody had set them to Failed.
-fn reverted(node: &Node, namespace: &str) -> anyhow::Result<BTreeSet<String>> {
-    let mut failed = BTreeSet::new();
-    let mut reverted = BTreeSet::new();
-    for entry in node.rig.audit()? {
-        let object = &entry["objectRef"];
-        if object["namespace"] != namespace || object["subresource"] != "status" {
-            continue;
-        }
-        let name = object["name"].as_str().unwrap_or_default().to_owned();
-        match entry["responseObject"]["status"]["phase"].as_str() {
-            Some("Failed") => drop(failed.insert(name)),
-            Some("Pending") if failed.contains(&name) => drop(reverted.insert(name)),
-            _ => {}
-        }
-    }
-    Ok(reverted)
 }
 
 /// The comparison: the same pods, the phase written without an annotation. If this ever loses no

@@ -64,7 +64,7 @@ async fn full() -> anyhow::Result<()> {
         let failed = |pod: &_| phase(pod) == "Failed";
         let pod = node.wait_pod(NAMESPACE, name, "it is Failed", failed).await?;
         tried.lost += usize::from(verdict(&pod)["attempts"] != 2);
-        tried.wrong += usize::from(node.good_writes_to(NAMESPACE, name)? != 1);
+        tried.wrong += usize::from(!node.ended_once(NAMESPACE, name)?);
     }
     node.until_readyz(&agent, |_, report| report.contains("ledger: ok")).await?;
     tried.note()

@@ -55,6 +55,6 @@ async fn damaged() -> anyhow::Result<()> {
     // It may end later than it would have, and never earlier.
     let pod = node.wait_pod(NAMESPACE, "damaged", "it is Failed", |p| phase(p) == "Failed").await?;
     tried.wrong += usize::from(verdict(&pod)["attempts"] != 3);
-    tried.wrong += usize::from(node.good_writes_to(NAMESPACE, "damaged")? != 1);
+    tried.wrong += usize::from(!node.ended_once(NAMESPACE, "damaged")?);
     tried.note()
 }

@@ -126,7 +126,7 @@ impl Shaken {
         let Self { node, agent, before, .. } = &*self;
         node.wait_pod(NAMESPACE, due, "it is Failed", |pod| phase(pod) == "Failed").await?;
         node.until_logged(agent, &["verdict ended", "held", &name]).await?;
-        wrong += usize::from(node.good_writes_to(NAMESPACE, due)? != 1);
+        wrong += usize::from(!node.ended_once(NAMESPACE, due)?);
         let told = node.told(NAMESPACE, due).await?;
         wrong += usize::from(told.len() != 1);
         for (pod, as_it_was) in [("fine", "Running"), (&hangs, "Pending"), (&lasting, "Pending")] {

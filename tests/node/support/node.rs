@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
@@ -83,6 +86,33 @@ impl Node {
     pub fn good_writes_to(&self, namespace: &str, pod: &str) -> anyhow::Result<usize> {
         let good = |entry: &Value| entry["responseStatus"]["code"] == json!(200);
         Ok(self.writes_to(namespace, pod)?.iter().filter(|entry| good(entry)).count())
+    }
+
+    /// Whether the agent ended this pod by one write, and wrote again only where the kubelet had taken
+    /// the verdict back, as it may on a machine so busy that a sync takes seconds.
+    pub fn ended_once(&self, namespace: &str, pod: &str) -> anyhow::Result<bool> {
+        let writes = self.good_writes_to(namespace, pod)?;
+        let reverts = self.reverts(namespace)?.get(pod).copied().unwrap_or_default();
+        Ok((1..=1 + reverts).contains(&writes))
+    }
+
+    /// Pods that the kubelet set to Pending after somebody had set them to Failed, and how often.
+    pub fn reverts(&self, namespace: &str) -> anyhow::Result<BTreeMap<String, usize>> {
+        let mut failed = BTreeSet::new();
+        let mut reverts = BTreeMap::new();
+        for entry in self.rig.audit()? {
+            let object = &entry["objectRef"];
+            if object["namespace"] != namespace || object["subresource"] != "status" {
+                continue;
+            }
+            let name = object["name"].as_str().unwrap_or_default().to_owned();
+            match entry["responseObject"]["status"]["phase"].as_str() {
+                Some("Failed") => drop(failed.insert(name)),
+                Some("Pending") if failed.remove(&name) => *reverts.entry(name).or_default() += 1,
+                _ => {}
+            }
+        }
+        Ok(reverts)
     }
 }
 
