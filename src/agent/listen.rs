@@ -132,6 +132,7 @@ impl Listener {
     /// Listens until that is no longer possible.
     async fn listen(&self, mut capture: Capture, calls: &mpsc::Sender<Ended>) -> io::Error {
         let mut decoder = Decoder::new();
+        let mut counted = capture.counters();
         loop {
             let (connection, t_us, exchanges) = match capture.next().await {
                 Ok(Heard::Sent(record)) => {
@@ -142,6 +143,11 @@ impl Listener {
                 }
                 Err(error) => return error,
             };
+            let before = std::mem::replace(&mut counted, capture.counters());
+            if counted.unheard() > before.unheard() {
+                // The request of a pull may have been in it.
+                self.pulls.hears(Hearing::Since(Instant::now()));
+            }
             for exchange in exchanges {
                 self.metrics.exchange(&exchange);
                 self.pulls.asked(exchange.start_us);
@@ -160,7 +166,7 @@ impl Listener {
                 decoder.close(connection, t_us);
             }
             self.pulls.set(decoder.in_flight().filter_map(|call| pull(&call)));
-            self.metrics.heard(&capture.counters(), &decoder.counters());
+            self.metrics.heard(&counted, &decoder.counters());
         }
     }
 }

@@ -26,9 +26,18 @@ pub struct Counters {
     pub unsupported: u64,
     /// Sends with more pieces than are looked at; the rest is a gap.
     pub truncated: u64,
-    /// Sends that the kernel hid from the program because it was already running on that processor;
-    /// no gap shows them. Always 0 before Linux 5.12, which does not count them.
+    /// Sends on any unix socket that the kernel hid from the program, because it was already running
+    /// on that processor. Each may be a gap, see `hidden.rs`. Always 0 before Linux 5.12, which does
+    /// not count them.
     pub missed: u64,
+}
+
+impl Counters {
+    /// Everything that was sent and not heard.
+    pub fn unheard(&self) -> u64 {
+        let Self { records: _, dropped, faults, unsupported, truncated, missed } = self;
+        dropped + faults + unsupported + truncated + missed
+    }
 }
 
 impl fmt::Display for Counters {
@@ -72,7 +81,8 @@ impl Counts {
         }
     }
 
-    fn missed(&self) -> Option<u64> {
+    /// [`Counters::missed`]; `None` where it is not counted.
+    pub(super) fn missed(&self) -> Option<u64> {
         let fd = self.program.as_ref()?.as_fd().as_raw_fd();
         let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
         info.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?.trim().parse().ok()

@@ -6,6 +6,7 @@
 
 mod counters;
 mod filter;
+mod hidden;
 mod load;
 mod poll;
 mod preflight;
@@ -22,7 +23,7 @@ use aya::{
 use thiserror::Error;
 use tokio::io::unix::AsyncFd;
 
-use self::{counters::Counts, filter::Filter, watch::Watch};
+use self::{counters::Counts, filter::Filter, hidden::Hidden, watch::Watch};
 use crate::config;
 
 pub use counters::Counters;
@@ -135,6 +136,7 @@ pub struct Capture {
     filter: Filter,
     muted: HashMap<MapData, u64, u8>,
     counts: Counts,
+    hidden: Hidden,
     watch: Watch,
     endpoints: Vec<PathBuf>,
     mode: Mode,
@@ -170,6 +172,7 @@ impl Capture {
             filter: Filter::new(&mut ebpf, by)?,
             muted: load::map(&mut ebpf, "MUTED")?,
             counts: Counts::new(&mut ebpf)?,
+            hidden: Hidden::default(),
             watch: Watch::new(&endpoints),
             endpoints,
             mode: Mode::Fentry,
@@ -209,7 +212,7 @@ impl Capture {
                     Ok(false) => {}
                     Err(error) => tracing::warn!(error = %crate::say(&error), "the socket filter"),
                 },
-                heard = pop(ring) => return heard,
+                heard = pop(ring) => return heard.map(|heard| self.shown(heard)),
             }
         }
     }
@@ -219,6 +222,20 @@ impl Capture {
         pop(&mut self.ring).await
     }
 
+    fn shown(&mut self, mut heard: Heard) -> Heard {
+        // After it was taken: the kernel counts a hidden send before it hands over what follows.
+        let missed = self.counts.missed().unwrap_or(0);
+        if missed > 0 && !self.hidden.any() {
+            tracing::warn!(
+                "this kernel preempts the capture and hides sends from it: what they held is counted \
+                 from pod status; runtime.capture = \"tracepoint\" hears them all, at a price for \
+                 every system call of the node"
+            );
+        }
+        self.hidden.show(missed, record::now_us(), &mut heard);
+        heard
+    }
+
     /// Hears nothing from now on. What was heard before is still there for [`Self::left`].
     pub fn stop(&mut self) {
         load::detach(&mut self.ebpf, self.mode);
@@ -226,10 +243,10 @@ impl Capture {
 
     /// What was heard and is not yet taken, without waiting.
     pub fn left(&mut self) -> Option<Heard> {
-        let ring = self.ring.get_mut();
         loop {
-            if let Some(heard) = Heard::parse(&ring.next()?) {
-                return Some(heard);
+            let heard = Heard::parse(&self.ring.get_mut().next()?);
+            if let Some(heard) = heard {
+                return Some(self.shown(heard));
             }
         }
     }

@@ -50,7 +50,8 @@ pub struct Record {
     /// Who sent the bytes.
     pub direction: Direction,
     /// Bytes sent in this direction before these, counted from when the connection was first heard.
-    /// More than the end of the record before means that something could not be copied.
+    /// More than the end of the record before means that something could not be copied; by at least
+    /// [`wire::UNKNOWN_GAP`] more, that nobody knows how much.
     pub offset: u64,
     /// Monotonic time of the send's end, in microseconds.
     pub t_us: u64,
@@ -84,9 +85,17 @@ impl Heard {
 /// The instant of a [`Record::t_us`]: BPF's clock (`bpf_ktime_get_ns`) and [`Instant`] are both
 /// `CLOCK_MONOTONIC` on Linux.
 pub fn instant(t_us: u64) -> Instant {
-    let (clock, now) = (clock_gettime(ClockId::Monotonic), Instant::now());
-    let clock = Duration::try_from(clock).unwrap_or_default();
+    let (clock, now) = (clock(), Instant::now());
     now.checked_sub(clock.saturating_sub(Duration::from_micros(t_us))).unwrap_or(now)
+}
+
+/// What [`Record::t_us`] of something sent now would be.
+pub(super) fn now_us() -> u64 {
+    u64::try_from(clock().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn clock() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One connection: the bytes of its two directions, and the gaps in them.
 
 use super::{
-    Counters, Direction, InFlight, Record,
+    Counters, Direction, InFlight, Record, UNKNOWN_GAP,
     calls::{Calls, Out},
     frames::{Event, Frames, Input, PREFACE},
     grpc::Ending,
@@ -152,7 +152,9 @@ impl Connection {
 
 fn gap(half: &mut Half, calls: &mut Calls, missing: u64, record: &Record<'_>, out: &mut Out<'_>) {
     out.counters.gaps += 1;
-    out.counters.missing_bytes = out.counters.missing_bytes.saturating_add(missing);
+    if missing < UNKNOWN_GAP {
+        out.counters.missing_bytes = out.counters.missing_bytes.saturating_add(missing);
+    }
     match (half.frames.skip(missing), record.direction) {
         (Some(stream), Direction::ToRuntime) => calls.broken_request(stream, out),
         (Some(stream), Direction::ToKubelet) => calls.response_hole(stream, record.t_us),

@@ -26,6 +26,8 @@ use connection::Connection;
 pub use request::Pull;
 pub use stream::Outcome;
 
+/// A gap at least as long as this has a length that nobody knows.
+pub const UNKNOWN_GAP: u64 = 1 << 32;
 /// Connections kept. A node has a few; more means that their ends are not told.
 const MOST_CONNECTIONS: usize = 1024;
 
@@ -95,7 +97,7 @@ pub struct InFlight<'a> {
 pub struct Counters {
     /// Places where bytes were missing.
     pub gaps: u64,
-    /// The bytes missing there.
+    /// The bytes missing there, as far as their number is known.
     pub missing_bytes: u64,
     /// How often the frames were found again, late joins included.
     pub resyncs: u64,

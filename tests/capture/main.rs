@@ -19,7 +19,9 @@ use pullfuse::capture::{Capture, Direction, Heard, Match};
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use tokio::time::timeout;
 
-use self::support::{Pair, closed, drain, drain_one, hear, options, pattern, reader, streams};
+use self::support::{
+    Pair, are_pieces_of, closed, drain, drain_one, hear, options, pattern, pieces, reader, streams,
+};
 
 const SIZES: [usize; 14] =
     [1, 2, 7, 100, 4095, 4096, 16_383, 16_384, 16_385, 32_768, 65_536, 100_000, 500_000, 1 << 20];
@@ -102,6 +104,7 @@ async fn a_send_that_fits_only_in_part_is_heard_in_part() {
 
 #[tokio::test]
 async fn connections_at_once_are_kept_apart_in_both_directions() {
+    // On a preemptible kernel sends may be hidden; then there are gaps, and nothing else is wrong.
     let pair = Pair::new();
     let mut capture = hear(&pair.path(), Match::Both).await;
     let talkers: Vec<_> = (0..8_u64)
@@ -129,18 +132,22 @@ async fn connections_at_once_are_kept_apart_in_both_directions() {
         assert!(got_answer == answered && got_question == asked);
         sent.push((asked, answered));
     }
-    let mut heard = streams(drain(&mut capture).await);
+    let mut heard = pieces(drain(&mut capture).await);
     let connections: HashSet<u64> = heard.keys().map(|(connection, _)| *connection).collect();
-    let mut all: Vec<_> = connections
-        .into_iter()
-        .map(|connection| {
-            let mut take = |direction| heard.remove(&(connection, direction)).unwrap();
-            (take(Direction::ToServer), take(Direction::ToClient))
-        })
-        .collect();
-    all.sort();
-    sent.sort();
-    assert!(all == sent);
+    for connection in connections {
+        let mut take = |direction| heard.remove(&(connection, direction)).unwrap_or_default();
+        let (asked, answered) = (take(Direction::ToServer), take(Direction::ToClient));
+        let same = |sent: &(Vec<u8>, Vec<u8>)| {
+            are_pieces_of(&asked, &sent.0) && are_pieces_of(&answered, &sent.1)
+        };
+        let at = sent.iter().position(same).expect("bytes of one connection, all but for gaps");
+        let (question, answer) = sent.swap_remove(at);
+        if capture.counters().missed == 0 {
+            assert!(asked == [question] && answered == [answer]);
+        }
+    }
+    assert_eq!(sent.len(), 0, "connections that were not heard");
+    eprintln!("{}", capture.counters());
 }
 
 #[tokio::test]

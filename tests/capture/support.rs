@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use memchr::memmem;
 use pullfuse::{
     capture::{Capture, Direction, Heard, Match, Options, Record},
     config,
@@ -81,6 +82,31 @@ pub fn streams(records: Vec<Record>) -> Streams {
         stream.extend(record.data);
     }
     streams
+}
+
+/// Puts the records together, up to each gap.
+pub fn pieces(records: Vec<Record>) -> HashMap<(u64, Direction), Vec<Vec<u8>>> {
+    let mut ends = HashMap::new();
+    let mut all = HashMap::<_, Vec<Vec<u8>>>::new();
+    for record in records {
+        let direction = (record.connection, record.direction);
+        let pieces = all.entry(direction).or_default();
+        let end = ends.insert(direction, record.offset + record.data.len() as u64);
+        match pieces.last_mut().filter(|_| end == Some(record.offset)) {
+            Some(piece) => piece.extend(record.data),
+            None => pieces.push(record.data),
+        }
+    }
+    all
+}
+
+/// Whether these are pieces of what was sent, in its order.
+pub fn are_pieces_of(pieces: &[Vec<u8>], mut sent: &[u8]) -> bool {
+    pieces.iter().all(|piece| {
+        let at = memmem::find(sent, piece);
+        sent = at.map_or(&[], |at| &sent[at + piece.len()..]);
+        at.is_some()
+    })
 }
 
 /// Bytes that say where they belong: no piece looks like another.

@@ -36,23 +36,25 @@ add_built() {
     add "$work/$name"
 }
 
-# boot QEMU-ARGUMENT...: runs the job on each kernel, from a root file system in memory.
-boot() {
-    local kernel
+# initrd: a root file system in memory with the job.
+initrd() {
     add "$(command -v busybox)"
     ln -s busybox "$root/bin/sh"
     install "$here/init.sh" "$root/init"
     install "$here/job-$job.sh" "$root/job"
     (cd "$root" && find . | cpio --quiet -o -H newc) > "$work/initrd"
-    for kernel in $("$here/kernels.sh" "$cache/kernels"); do
-        # cx16 off: with it and no KVM, newer kernels double-fault at boot.
-        timeout 300 qemu-system-x86_64 -M q35 -cpu max,cx16=off -m 1536 "$@" \
-            -nographic -no-reboot -nodefaults -serial stdio -kernel "$kernel" \
-            -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1 tsc=unstable" \
-            < /dev/null 2>&1 | sed -u 's|\r||' | tee "$work/console"
-        grep -q '^qemu: failed=0$' "$work/console" ||
-            { echo "qemu: failed on $kernel" >&2; exit 1; }
-    done
+    kernels=$("$here/kernels.sh" "$cache/kernels")
+}
+
+# boot KERNEL PREEMPTION QEMU-ARGUMENT...: runs the job.
+boot() {
+    # cx16 off: with it and no KVM, newer kernels double-fault at boot.
+    timeout 300 qemu-system-x86_64 -M q35 -cpu max,cx16=off -m 1536 "${@:3}" \
+        -nographic -no-reboot -nodefaults -serial stdio -kernel "$1" \
+        -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1 tsc=unstable preempt=$2" \
+        < /dev/null 2>&1 | sed -u 's|\r||' | tee "$work/console"
+    grep -q '^qemu: failed=0$' "$work/console" ||
+        { echo "qemu: failed on $1, preempt=$2" >&2; exit 1; }
 }
 
 case $job in
@@ -62,11 +64,18 @@ test)
     add_built qemu test --test
     add "$("$here/../../daemonset/binary.sh")" "$parts/bin/containerd" "$parts/bin/cri-client" \
         "$(command -v setpriv)"
-    boot -accel tcg -smp 2
+    initrd
+    for kernel in $kernels; do
+        boot "$kernel" voluntary -accel tcg -smp 2
+        boot "$kernel" full -accel tcg -smp 2
+    done
     ;;
 cost)
     add_built cost bench --bench
-    boot -accel tcg,thread=single -smp 1 -icount shift=0,sleep=off
+    initrd
+    for kernel in $kernels; do
+        boot "$kernel" voluntary -accel tcg,thread=single -smp 1 -icount shift=0,sleep=off
+    done
     ;;
 *)
     echo "usage: run.sh [test|cost]" >&2

@@ -7,7 +7,7 @@ use std::{
 
 use pullfuse::{
     recording::Line,
-    wire::{Decoder, Exchange, Outcome, Pull},
+    wire::{Decoder, Exchange, Outcome, Pull, UNKNOWN_GAP},
 };
 use serde::Deserialize;
 
@@ -268,6 +268,36 @@ fn with_any_one_record_lost_nothing_is_wrong() {
             let unsure = decoder.in_flight().count();
             assert!(seen.len() + 2 >= truth.len(), "{name} without {lost}: {} seen", seen.len());
             assert!(unsure <= 1 && decoder.in_flight().all(|pull| pull.unsure));
+        }
+    }
+}
+
+/// Records that were lost, nobody knows where: then there is a gap of unknown length everywhere.
+#[test]
+fn with_any_one_record_hidden_nothing_is_wrong() {
+    for name in RECORDINGS {
+        let lines: Vec<Line> = lines(name).into_iter().filter(|l| l.connection == 2).collect();
+        let truth = decode(&mut Decoder::new(), &lines);
+        for hidden in 1..lines.len() {
+            let mut decoder = Decoder::new();
+            let (before, rest) = lines.split_at(hidden);
+            let mut seen = decode(&mut decoder, before);
+            let (lost, after) = rest.split_first().unwrap();
+            let moved = |line: &Line| {
+                let missing = if line.direction == lost.direction { lost.data.len() } else { 0 };
+                let offset = line.offset - missing as u64;
+                let started = before.iter().any(|before| before.direction == line.direction);
+                // What begins after it seems to have been joined late.
+                let gap = if started { UNKNOWN_GAP } else { 1 };
+                Line { offset: offset + gap, ..line.clone() }
+            };
+            seen.extend(decode(&mut decoder, &after.iter().map(moved).collect::<Vec<_>>()));
+            for seen in &seen {
+                assert_not_wrong(seen, &truth, hidden);
+            }
+            assert_eq!(decoder.counters().missing_bytes, 0, "how many is unknown");
+            assert!(seen.len() + 2 >= truth.len(), "{name} without {hidden}: {} seen", seen.len());
+            assert!(decoder.in_flight().all(|pull| pull.unsure));
         }
     }
 }
