@@ -1,8 +1,12 @@
 //! How much was heard, and every way of not hearing.
 
 use std::{
-    fmt, fs,
-    os::fd::{AsFd, AsRawFd},
+    fmt,
+    fs::File,
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::fs::FileExt,
+    },
 };
 
 use aya::{
@@ -54,7 +58,23 @@ impl fmt::Display for Counters {
 /// Reads the counters from the kernel.
 pub(super) struct Counts {
     counts: Array<MapData, u64>,
-    program: Option<ProgramFd>,
+    program: Option<Program>,
+}
+
+/// What the kernel says of a program.
+struct Program {
+    /// The file is about whatever has this number.
+    _fd: ProgramFd,
+    /// Opened once, since it is read after each record.
+    info: File,
+}
+
+impl Program {
+    fn of(ebpf: &Ebpf, mode: Mode) -> Option<Self> {
+        let fd = ebpf.program(mode.program())?.fd().ok()?.try_clone().ok()?;
+        let info = File::open(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok()?;
+        Some(Self { _fd: fd, info })
+    }
 }
 
 impl Counts {
@@ -64,8 +84,7 @@ impl Counts {
 
     /// From now on also counts what this mode's program misses.
     pub(super) fn of(&mut self, ebpf: &Ebpf, mode: Mode) {
-        let program = ebpf.program(mode.program());
-        self.program = program.and_then(|program| program.fd().ok()?.try_clone().ok());
+        self.program = Program::of(ebpf, mode);
     }
 
     pub(super) fn read(&self) -> Counters {
@@ -83,8 +102,10 @@ impl Counts {
 
     /// [`Counters::missed`]; `None` where it is not counted.
     pub(super) fn missed(&self) -> Option<u64> {
-        let fd = self.program.as_ref()?.as_fd().as_raw_fd();
-        let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+        // It has some 300 bytes.
+        let mut info = [0; 2048];
+        let length = self.program.as_ref()?.info.read_at(&mut info, 0).ok()?;
+        let info = str::from_utf8(info.get(..length)?).ok()?;
         info.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?.trim().parse().ok()
     }
 }

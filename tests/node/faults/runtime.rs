@@ -110,8 +110,9 @@ impl Shaken {
 
         self.leave(away).await?;
         let mut wrong = 0;
-        if away != Away::Kubelet {
-            // The verdict falls while the runtime cannot be asked whether the image has arrived.
+        if matches!(away, Away::Containerd | Away::Both) {
+            // The verdict falls while the runtime cannot be asked whether the image has arrived. Without
+            // its socket it can, over the connection that is there.
             let node = &self.node;
             node.until_logged(&self.agent, &["a verdict is held back", &name, "runtime"]).await?;
             wrong += usize::from(phase(&node.pods(NAMESPACE).get(due).await?) != "Pending");
