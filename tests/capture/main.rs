@@ -59,7 +59,6 @@ async fn every_way_and_size_of_sending_is_heard_byte_for_byte() {
     let ((_, direction), bytes) = heard.into_iter().next().unwrap();
     assert_eq!(direction, Direction::ToServer);
     assert!(bytes == sent, "heard {} bytes, sent {}", bytes.len(), sent.len());
-    eprintln!("{:?}", capture.counters());
 }
 
 #[tokio::test]
@@ -147,7 +146,6 @@ async fn connections_at_once_are_kept_apart_in_both_directions() {
         }
     }
     assert_eq!(sent.len(), 0, "connections that were not heard");
-    eprintln!("{}", capture.counters());
 }
 
 #[tokio::test]

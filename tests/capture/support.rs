@@ -70,6 +70,8 @@ pub async fn drain(capture: &mut Capture) -> Vec<Record> {
             all.push(record);
         }
     }
+    // What a gap is owed to.
+    eprintln!("{}", capture.counters());
     all
 }
 

@@ -48,10 +48,12 @@ initrd() {
 
 # boot KERNEL PREEMPTION QEMU-ARGUMENT...: runs the job.
 boot() {
-    # cx16 off: with it and no KVM, newer kernels double-fault at boot.
+    # cx16 off: with it and no KVM, newer kernels double-fault at boot. No huge pages: memory that the
+    # kernel moves to make one cannot be read meanwhile, and that is a gap.
+    local options="console=ttyS0 quiet panic=-1 tsc=unstable transparent_hugepage=never preempt=$2"
     timeout 300 qemu-system-x86_64 -M q35 -cpu max,cx16=off -m 1536 "${@:3}" \
         -nographic -no-reboot -nodefaults -serial stdio -kernel "$1" \
-        -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1 tsc=unstable preempt=$2" \
+        -initrd "$work/initrd" -append "$options" \
         < /dev/null 2>&1 | sed -u 's|\r||' | tee "$work/console"
     grep -q '^qemu: failed=0$' "$work/console" ||
         { echo "qemu: failed on $1, preempt=$2" >&2; exit 1; }
