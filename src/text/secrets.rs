@@ -49,13 +49,23 @@ const PLACES: [&str; 10] = [
 static FIND: LazyLock<Option<Vec<Regex>>> =
     LazyLock::new(|| PLACES.iter().map(|place| Regex::new(place).ok()).collect());
 
+/// Times that a text is looked through at most. Twice is enough for all that was ever found.
+const MOST_LOOKS: usize = 8;
+
 /// The text with `***` in the place of each credential. Names of images stay as they are.
 pub fn redact(text: &str) -> Cow<'_, str> {
     let Some(find) = &*FIND else { return Cow::Borrowed(GONE) };
     let mut told = Cow::Borrowed(text);
-    for find in find {
-        if let Cow::Owned(changed) = find.replace_all(&told, instead) {
-            told = Cow::Owned(changed);
+    // What stood beside a credential may look like one when that is gone.
+    for _ in 0..MOST_LOOKS {
+        let before = told.clone();
+        for find in find {
+            if let Cow::Owned(changed) = find.replace_all(&told, instead) {
+                told = Cow::Owned(changed);
+            }
+        }
+        if told == before {
+            break;
         }
     }
     told
