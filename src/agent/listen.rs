@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::{AgentError, metrics::Metrics};
 use crate::{
     attempts::PullKey,
-    capture::{self, Capture, CaptureError, Heard},
+    capture::{self, Capture, CaptureError, Counters, Heard},
     config,
     confine::Confinement,
     pods::LONGEST_NAME,
@@ -26,6 +26,8 @@ use crate::{
 /// Calls on their way to the judge. A node's kubelet has a few pulls at a time; a judge that is
 /// behind by this many is stuck, and the capture's own buffer then holds the rest.
 const QUEUE: usize = 256;
+/// What was not heard is looked for this often where nothing is heard.
+const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 /// Between two tries to listen; what is missing on a node is seldom there a moment later.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
@@ -132,9 +134,16 @@ impl Listener {
     /// Listens until that is no longer possible.
     async fn listen(&self, mut capture: Capture, calls: &mpsc::Sender<Ended>) -> io::Error {
         let mut decoder = Decoder::new();
-        let mut counted = capture.counters();
+        let mut counted = Counters::default();
         loop {
-            let (connection, t_us, exchanges) = match capture.next().await {
+            let heard = tokio::time::timeout(LONGEST_SILENCE, capture.next()).await;
+            let before = std::mem::replace(&mut counted, capture.counters());
+            if counted.unheard() > before.unheard() {
+                // The request of a pull may have been in it.
+                self.pulls.hears(Hearing::Since(Instant::now()));
+            }
+            let Ok(heard) = heard else { continue };
+            let (connection, t_us, exchanges) = match heard {
                 Ok(Heard::Sent(record)) => {
                     (record.connection, record.t_us, decoder.feed(&as_decoded(&record)))
                 }
@@ -143,11 +152,6 @@ impl Listener {
                 }
                 Err(error) => return error,
             };
-            let before = std::mem::replace(&mut counted, capture.counters());
-            if counted.unheard() > before.unheard() {
-                // The request of a pull may have been in it.
-                self.pulls.hears(Hearing::Since(Instant::now()));
-            }
             for exchange in exchanges {
                 self.metrics.exchange(&exchange);
                 self.pulls.asked(exchange.start_us);

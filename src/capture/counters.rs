@@ -70,10 +70,16 @@ struct Program {
 }
 
 impl Program {
-    fn of(ebpf: &Ebpf, mode: Mode) -> Option<Self> {
-        let fd = ebpf.program(mode.program())?.fd().ok()?.try_clone().ok()?;
-        let info = File::open(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd())).ok()?;
-        Some(Self { _fd: fd, info })
+    fn of(ebpf: &Ebpf, mode: Mode) -> Result<Self, String> {
+        let name = mode.program();
+        let program = ebpf.program(name).ok_or_else(|| format!("no program {name}"))?;
+        let fd = program.fd().map_err(|error| crate::say(&error))?;
+        let fd = fd.try_clone().map_err(|error| error.to_string())?;
+        let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+        let info = File::open(&path).map_err(|error| {
+            format!("what the kernel hides cannot be known without {path}: {error}")
+        })?;
+        Ok(Self { _fd: fd, info })
     }
 }
 
@@ -83,8 +89,9 @@ impl Counts {
     }
 
     /// From now on also counts what this mode's program misses.
-    pub(super) fn of(&mut self, ebpf: &Ebpf, mode: Mode) {
-        self.program = Program::of(ebpf, mode);
+    pub(super) fn of(&mut self, ebpf: &Ebpf, mode: Mode) -> Result<(), String> {
+        self.program = Some(Program::of(ebpf, mode)?);
+        Ok(())
     }
 
     pub(super) fn read(&self) -> Counters {
@@ -96,12 +103,16 @@ impl Counts {
             faults: count(2),
             unsupported: count(3),
             truncated: count(4),
-            missed: self.missed().unwrap_or(0),
+            missed: self.missed(),
         }
     }
 
-    /// [`Counters::missed`]; `None` where it is not counted.
-    pub(super) fn missed(&self) -> Option<u64> {
+    /// [`Counters::missed`].
+    pub(super) fn missed(&self) -> u64 {
+        self.counted().unwrap_or(0)
+    }
+
+    fn counted(&self) -> Option<u64> {
         // It has some 300 bytes.
         let mut info = [0; 2048];
         let length = self.program.as_ref()?.info.read_at(&mut info, 0).ok()?;

@@ -194,8 +194,7 @@ impl Capture {
         selftest::run(self, scratch).await?;
         self.filter.set(&self.endpoints).map_err(|error| crate::say(&error))?;
         self.mode = mode;
-        self.counts.of(&self.ebpf, mode);
-        Ok(())
+        self.counts.of(&self.ebpf, mode)
     }
 
     /// What happens next. Losing the future loses nothing.
@@ -224,8 +223,8 @@ impl Capture {
 
     fn shown(&mut self, mut heard: Heard) -> Heard {
         // After it was taken: the kernel counts a hidden send before it hands over what follows.
-        let missed = self.counts.missed().unwrap_or(0);
-        if missed > 0 && !self.hidden.any() {
+        let missed = self.counts.missed();
+        if missed > 0 && !self.hidden.any() && self.mode == Mode::Fentry {
             tracing::warn!(
                 "this kernel preempts the capture and hides sends from it: what they held is counted \
                  from pod status; runtime.capture = \"tracepoint\" hears them all, at a price for \

@@ -29,7 +29,7 @@ pub enum By {
     },
     /// Enough pods were ended lately.
     Cap(Cap),
-    /// The kubelet may be pulling since before the CRI socket was heard.
+    /// The kubelet may be pulling, and nobody heard that begin.
     Unheard,
 }
 
@@ -77,8 +77,8 @@ impl fmt::Display for Held {
             ),
             By::Unheard => write!(
                 f,
-                "held: a pull may go on since before the CRI socket was heard; until its outcome or \
-                 that of the next attempt is known"
+                "held: a pull may go on whose beginning was not heard; until its outcome or that of \
+                 the next attempt is known"
             ),
         }
     }

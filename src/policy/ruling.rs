@@ -78,7 +78,7 @@ pub enum Because {
     DryRun,
     /// Its registry seems to be out of order.
     RegistryOutage,
-    /// A pull may go on since before the CRI socket was heard.
+    /// A pull may go on whose beginning was not heard.
     Unheard,
 }
 
@@ -112,7 +112,7 @@ impl Because {
             Self::NeverLimit => "the limit for this cause is never",
             Self::DryRun => "this is a dry run",
             Self::RegistryOutage => "its registry seems to be out of order",
-            Self::Unheard => "a pull of it may go on since before the CRI socket was heard",
+            Self::Unheard => "a pull of it may go on whose beginning was not heard",
         }
     }
 }

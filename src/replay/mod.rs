@@ -84,7 +84,7 @@ fn remarks(decoder: &Decoder, to: &mut dyn Write) -> io::Result<()> {
     }
     let Counters { gaps, missing_bytes, unread_blocks, unsettled, .. } = decoder.counters();
     if gaps > 0 {
-        writeln!(to, "gaps: {gaps}, with {missing_bytes} bytes missing")?;
+        writeln!(to, "gaps: {gaps}, with at least {missing_bytes} bytes missing")?;
     }
     if unread_blocks > 0 {
         writeln!(to, "header blocks that could not be read: {unread_blocks}")?;

@@ -72,7 +72,7 @@ async fn forty_verdicts_hold(node: &Node) -> anyhow::Result<()> {
     }
     // The audit log knows of reverts that were mended later, mostly by the kubelet itself two seconds
     // after. There are none but on a machine so busy that a sync takes seconds.
-    let reverted = node.reverts(namespace)?;
+    let reverted = node.reverted(namespace)?;
     println!("annotated verdicts that the kubelet took back for a while: {}", reverted.len());
     assert!(reverted.len() <= PODS / 4, "the kubelet took these back for a while: {reverted:?}");
     for name in names() {

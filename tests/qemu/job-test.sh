@@ -13,7 +13,7 @@ case $(busybox cat /proc/cmdline) in
 *preempt=full*)
     # Mode fentry may miss sends there, and has to say so; mode tracepoint may not.
     preemption=full
-    capture fentry connections_at_once
+    PULLFUSE_TEST_PREEMPTED=1 capture fentry connections_at_once
     PULLFUSE_TEST_CAPTURE=tracepoint qemu --ignored --nocapture --test-threads 1 || failed=1
     ;;
 *)

@@ -17,6 +17,12 @@ use crate::{
     harm::{self, Agents},
 };
 
+/// Who starts with this is an agent, whatever it is called.
+const AGENTS: &str = "system:serviceaccount:pullfuse:";
+
+/// By resource version: whether an agent wrote it, and the phase.
+type Versions = BTreeMap<u64, (bool, String)>;
+
 /// A node with an agent whose rights are those of `daemonset/`. When it ends, all that agents wrote
 /// to pods is checked.
 pub struct Node {
@@ -73,7 +79,7 @@ impl Node {
     pub fn writes_to(&self, namespace: &str, pod: &str) -> anyhow::Result<Vec<Value>> {
         let by_agent = |entry: &Value| {
             let user = entry["user"]["username"].as_str().unwrap_or_default();
-            user.starts_with("system:serviceaccount:pullfuse:")
+            user.starts_with(AGENTS)
                 && entry["stage"] == "ResponseComplete"
                 && entry["objectRef"]["resource"] == "pods"
                 && entry["objectRef"]["namespace"] == namespace
@@ -91,28 +97,48 @@ impl Node {
     /// Whether the agent ended this pod by one write, and wrote again only where the kubelet had taken
     /// the verdict back, as it may on a machine so busy that a sync takes seconds.
     pub fn ended_once(&self, namespace: &str, pod: &str) -> anyhow::Result<bool> {
-        let writes = self.good_writes_to(namespace, pod)?;
-        let reverts = self.reverts(namespace)?.get(pod).copied().unwrap_or_default();
-        Ok((1..=1 + reverts).contains(&writes))
+        let versions = self.versions(namespace)?.remove(pod).unwrap_or_default();
+        let (mut writes, mut failed) = (0, false);
+        for (by_agent, phase) in versions.into_values() {
+            if by_agent && failed {
+                return Ok(false);
+            }
+            writes += usize::from(by_agent);
+            failed = phase == "Failed";
+        }
+        Ok(writes > 0 && writes == self.good_writes_to(namespace, pod)?)
     }
 
-    /// Pods that the kubelet set to Pending after somebody had set them to Failed, and how often.
-    pub fn reverts(&self, namespace: &str) -> anyhow::Result<BTreeMap<String, usize>> {
-        let mut failed = BTreeSet::new();
-        let mut reverts = BTreeMap::new();
+    /// Pods that were set to Pending after somebody had set them to Failed.
+    pub fn reverted(&self, namespace: &str) -> anyhow::Result<BTreeSet<String>> {
+        let back = |versions: &Versions| {
+            let phases = versions.values().map(|(_, phase)| phase.as_str());
+            phases.skip_while(|phase| *phase != "Failed").any(|phase| phase == "Pending")
+        };
+        let all = self.versions(namespace)?.into_iter();
+        Ok(all.filter(|(_, versions)| back(versions)).map(|(name, _)| name).collect())
+    }
+
+    /// The status of each pod after each write that was carried out. The order of the audit log is not
+    /// that of the writes.
+    fn versions(&self, namespace: &str) -> anyhow::Result<BTreeMap<String, Versions>> {
+        let mut pods = BTreeMap::<_, Versions>::new();
         for entry in self.rig.audit()? {
-            let object = &entry["objectRef"];
-            if object["namespace"] != namespace || object["subresource"] != "status" {
+            let (object, after) = (&entry["objectRef"], &entry["responseObject"]);
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let carried_out = entry["responseStatus"]["code"] == json!(200);
+            if object["namespace"] != namespace || object["subresource"] != "status" || !carried_out
+            {
                 continue;
             }
-            let name = object["name"].as_str().unwrap_or_default().to_owned();
-            match entry["responseObject"]["status"]["phase"].as_str() {
-                Some("Failed") => drop(failed.insert(name)),
-                Some("Pending") if failed.remove(&name) => *reverts.entry(name).or_default() += 1,
-                _ => {}
-            }
+            let version = text(&after["metadata"]["resourceVersion"]).parse()?;
+            let by_agent = text(&entry["user"]["username"]).starts_with(AGENTS);
+            let versions = pods.entry(text(&object["name"])).or_default();
+            // Who changes nothing is answered with what another wrote.
+            let written = versions.entry(version).or_default();
+            *written = (written.0 || by_agent, text(&after["status"]["phase"]));
         }
-        Ok(reverts)
+        Ok(pods)
     }
 }
 
