@@ -1,7 +1,7 @@
 //! Sends that the kernel hid from the program are shown as gaps: in every connection, since nobody
 //! knows in which, and of unknown length.
 //!
-//! Where the kernel is preemptible (`preempt=full`, or a kernel without voluntary preemption), a task
+//! Where the kernel is preemptible (`preempt=full`, or built so), a task
 //! may be stopped while the program runs for its send. The kernel then skips the program for every
 //! other send on that processor, and counts that (`recursion_misses`). When a send was hidden is not
 //! known any better than when its count was read.

@@ -77,24 +77,22 @@ pub async fn drain(capture: &mut Capture) -> Vec<Record> {
 
 /// Puts the records together; a gap fails.
 pub fn streams(records: Vec<Record>) -> Streams {
-    let mut streams = Streams::new();
-    for record in records {
-        let stream = streams.entry((record.connection, record.direction)).or_default();
-        assert_eq!(record.offset, stream.len() as u64, "a gap or an overlap");
-        stream.extend(record.data);
-    }
-    streams
+    let whole = pieces(records).into_iter().map(|(direction, pieces)| {
+        assert_eq!(pieces.len(), 1, "a gap or an overlap");
+        (direction, pieces.concat())
+    });
+    whole.collect()
 }
 
-/// Puts the records together, up to each gap.
+/// Puts the records together, up to each gap; the first piece is what comes before any.
 pub fn pieces(records: Vec<Record>) -> HashMap<(u64, Direction), Vec<Vec<u8>>> {
     let mut ends = HashMap::new();
-    let mut all = HashMap::<_, Vec<Vec<u8>>>::new();
+    let mut all = HashMap::new();
     for record in records {
         let direction = (record.connection, record.direction);
-        let pieces = all.entry(direction).or_default();
-        let end = ends.insert(direction, record.offset + record.data.len() as u64);
-        match pieces.last_mut().filter(|_| end == Some(record.offset)) {
+        let pieces = all.entry(direction).or_insert_with(|| vec![Vec::new()]);
+        let end = ends.insert(direction, record.offset + record.data.len() as u64).unwrap_or(0);
+        match pieces.last_mut().filter(|_| end == record.offset) {
             Some(piece) => piece.extend(record.data),
             None => pieces.push(record.data),
         }

@@ -9,7 +9,7 @@ use pullfuse::{
 
 use crate::{
     dice::{Dice, rounds},
-    support::{RECORDINGS, lines, tells_secret},
+    support::{RECORDINGS, image_lines, tells_secret},
 };
 
 /// A connection may hold this much whatever it is told.
@@ -36,7 +36,7 @@ fn damage(line: &mut Line, dice: &mut Dice) {
 #[test]
 fn damaged_recordings_neither_panic_nor_grow() {
     for name in RECORDINGS {
-        let lines: Vec<Line> = lines(name).into_iter().filter(|l| l.connection == 2).collect();
+        let lines = image_lines(name);
         for round in 0..rounds() {
             let mut dice = Dice(round);
             let mut decoder = Decoder::new();

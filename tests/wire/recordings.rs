@@ -11,7 +11,7 @@ use pullfuse::{
 };
 use serde::Deserialize;
 
-use crate::support::{RECORDINGS, decode, lines, path, tells_secret};
+use crate::support::{RECORDINGS, decode, image_lines, lines, path, tells_secret};
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 struct Expected {
@@ -210,7 +210,7 @@ fn recut(lines: &[Line], size: usize) -> Vec<Line> {
 #[test]
 fn it_does_not_matter_how_the_bytes_are_cut() {
     for name in RECORDINGS {
-        let lines: Vec<Line> = lines(name).into_iter().filter(|l| l.connection == 2).collect();
+        let lines = image_lines(name);
         let truth = decode(&mut Decoder::new(), &lines);
         for size in [1, 2, 5, 9, 13, 100, 1000] {
             let seen = decode(&mut Decoder::new(), &recut(&lines, size));
@@ -237,7 +237,7 @@ fn assert_not_wrong(seen: &Exchange, truth: &[Exchange], at: usize) {
 #[test]
 fn joined_within_frames_nothing_is_wrong() {
     for name in RECORDINGS {
-        let lines: Vec<Line> = lines(name).into_iter().filter(|l| l.connection == 2).collect();
+        let lines = image_lines(name);
         let truth = decode(&mut Decoder::new(), &lines);
         let cut = recut(&lines, 61);
         for at in (0..cut.len()).step_by(3) {
@@ -255,7 +255,7 @@ fn joined_within_frames_nothing_is_wrong() {
 #[test]
 fn with_any_one_record_lost_nothing_is_wrong() {
     for name in RECORDINGS {
-        let lines: Vec<Line> = lines(name).into_iter().filter(|l| l.connection == 2).collect();
+        let lines = image_lines(name);
         let truth = decode(&mut Decoder::new(), &lines);
         for lost in 0..lines.len() {
             let mut decoder = Decoder::new();
@@ -276,7 +276,7 @@ fn with_any_one_record_lost_nothing_is_wrong() {
 #[test]
 fn with_any_one_record_hidden_nothing_is_wrong() {
     for name in RECORDINGS {
-        let lines: Vec<Line> = lines(name).into_iter().filter(|l| l.connection == 2).collect();
+        let lines = image_lines(name);
         let truth = decode(&mut Decoder::new(), &lines);
         for hidden in 1..lines.len() {
             let mut decoder = Decoder::new();

@@ -19,6 +19,11 @@ pub(crate) fn lines(name: &str) -> Vec<Line> {
     std::iter::from_fn(|| recording.next_line().unwrap()).collect()
 }
 
+/// Those of connection 2, the image service's.
+pub(crate) fn image_lines(name: &str) -> Vec<Line> {
+    lines(name).into_iter().filter(|line| line.connection == 2).collect()
+}
+
 pub(crate) fn decode<'a>(
     decoder: &mut Decoder,
     lines: impl IntoIterator<Item = &'a Line>,

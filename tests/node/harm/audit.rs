@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 /// Who starts with this is an agent, whatever it is called.
-const AGENTS: &str = "system:serviceaccount:pullfuse:";
+pub const AGENTS: &str = "system:serviceaccount:pullfuse:";
 const KUBELET: &str = "system:node:";
 
 /// A request that changes something, as the API server's audit log tells of it.

@@ -29,11 +29,11 @@ use serde_json::Value;
 
 pub use self::{
     agents::Agents,
+    audit::{AGENTS, Entry},
     reports::{conclude, look, watched},
     tests::trials,
 };
 use self::{
-    audit::Entry,
     events::Told,
     fields::Kind,
     pods::Pods,

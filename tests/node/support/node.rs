@@ -14,11 +14,8 @@ use tokio::sync::{Mutex, MutexGuard as Turn};
 use super::{AgentOptions, LONG};
 use crate::{
     deploy,
-    harm::{self, Agents},
+    harm::{self, Agents, Entry},
 };
-
-/// Who starts with this is an agent, whatever it is called.
-const AGENTS: &str = "system:serviceaccount:pullfuse:";
 
 /// By resource version: whether an agent wrote it, and the phase.
 type Versions = BTreeMap<u64, (bool, String)>;
@@ -79,7 +76,7 @@ impl Node {
     pub fn writes_to(&self, namespace: &str, pod: &str) -> anyhow::Result<Vec<Value>> {
         let by_agent = |entry: &Value| {
             let user = entry["user"]["username"].as_str().unwrap_or_default();
-            user.starts_with(AGENTS)
+            user.starts_with(harm::AGENTS)
                 && entry["stage"] == "ResponseComplete"
                 && entry["objectRef"]["resource"] == "pods"
                 && entry["objectRef"]["namespace"] == namespace
@@ -123,20 +120,18 @@ impl Node {
     /// that of the writes.
     fn versions(&self, namespace: &str) -> anyhow::Result<BTreeMap<String, Versions>> {
         let mut pods = BTreeMap::<_, Versions>::new();
-        for entry in self.rig.audit()? {
-            let (object, after) = (&entry["objectRef"], &entry["responseObject"]);
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let carried_out = entry["responseStatus"]["code"] == json!(200);
-            if object["namespace"] != namespace || object["subresource"] != "status" || !carried_out
+        for entry in self.rig.audit()?.into_iter().filter_map(Entry::read) {
+            if entry.namespace != namespace || entry.resource != "pods/status" || !entry.carried_out
             {
                 continue;
             }
-            let version = text(&after["metadata"]["resourceVersion"]).parse()?;
-            let by_agent = text(&entry["user"]["username"]).starts_with(AGENTS);
-            let versions = pods.entry(text(&object["name"])).or_default();
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let version = text(&entry.response["metadata"]["resourceVersion"]).parse()?;
+            let by_agent = entry.by_an_agent();
+            let versions = pods.entry(entry.name).or_default();
             // Who changes nothing is answered with what another wrote.
             let written = versions.entry(version).or_default();
-            *written = (written.0 || by_agent, text(&after["status"]["phase"]));
+            *written = (written.0 || by_agent, text(&entry.response["status"]["phase"]));
         }
         Ok(pods)
     }
