@@ -67,7 +67,7 @@ async fn does_the_job() -> anyhow::Result<()> {
         let told = node.until_told("ds", pod, "ImagePullFailed").await?;
         assert!(told.note.unwrap_or_default().contains("2 failed attempts"));
         assert_eq!(node.told("ds", pod).await?.len(), 1, "told more than once");
-        assert!(node.ended_once("ds", pod)?, "one verdict, written once");
+        assert!(node.ended_once("ds", pod).await?, "one verdict, written once");
     }
 
     // From inside the container, with two capabilities, it heard the calls themselves.

@@ -91,7 +91,7 @@ async fn policy_fails_the_job_at_once(node: &Node) -> anyhow::Result<()> {
     assert_eq!(event.type_.as_deref(), Some("Warning"));
     assert_eq!(event.reporting_instance.as_deref(), Some(NODE));
     assert!(event.note.as_deref().unwrap().contains("127.0.0.1:5000/app:nosuch"));
-    assert!(node.ended_once(namespace, name)?, "one write and no more");
+    assert!(node.ended_once(namespace, name).await?, "one write and no more");
     let log = node.log_of(&AgentOptions::two_attempts());
     let success = |line: &&str| line.contains("the count starts again") && line.contains(uid);
     assert_eq!(log.lines().find(success), None, "its end was taken for a success");

@@ -39,7 +39,7 @@ async fn killed() -> anyhow::Result<()> {
     // It has written and not verified yet.
     kill_and_restart(&node, &agent).await?;
     node.until_logged(&agent, &["verdict ended", "held"]).await?;
-    assert!(node.ended_once("killed", "p")?, "one write and no more");
+    assert!(node.ended_once("killed", "p").await?, "one write and no more");
     assert_eq!(ours(&node, "killed").await?, 1, "one Event and no more");
     Ok(())
 }
@@ -71,7 +71,7 @@ async fn api_server_away() -> anyhow::Result<()> {
     node.wait_pod("away", "p", "it is Failed", |pod| phase(pod) == "Failed").await?;
     node.until_logged(&agent, &["verdict ended", "held"]).await?;
     // Kubelets need a while to see anything again, and the agent knows.
-    assert!(node.ended_once("away", "p")?, "one write and no more");
+    assert!(node.ended_once("away", "p").await?, "one write and no more");
     assert_eq!(ours(&node, "away").await?, 1, "one Event and no more");
     Ok(())
 }

@@ -65,7 +65,7 @@ async fn released() -> anyhow::Result<()> {
 async fn ended(node: &Node, name: &str) -> anyhow::Result<()> {
     let pod = node.wait_pod(NAMESPACE, name, "it is Failed", |pod| phase(pod) == "Failed").await?;
     assert!(condition(&pod, "pullfuse.io/ImagePullFailed").is_some());
-    assert!(node.ended_once(NAMESPACE, name)?, "one write and no more");
+    assert!(node.ended_once(NAMESPACE, name).await?, "one write and no more");
     for reason in ["Released", "ImagePullFailed"] {
         let told = node.until_told_times(NAMESPACE, name, reason, 1).await?;
         let note = told.note.unwrap_or_default().to_lowercase();

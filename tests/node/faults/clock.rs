@@ -77,7 +77,7 @@ async fn set_clock() -> anyhow::Result<()> {
     };
     let span = time("decided")?.duration_since(time("firstAttempt")?);
     assert!(span > SignedDuration::ZERO && span < SignedDuration::from_hours(1), "{verdict}");
-    assert!(node.ended_once(NAMESPACE, "clock")?);
+    assert!(node.ended_once(NAMESPACE, "clock").await?);
     let attempts = answer["attempts"].as_u64().unwrap_or_default();
     tried.lost += 2_u64.saturating_sub(attempts) as usize;
     tried.rounds = 2;

@@ -54,7 +54,9 @@ async fn full() -> anyhow::Result<()> {
     let mut tried = Tried { fault: "agent: disk full".into(), rounds: 1, ..Tried::default() };
     for name in &names {
         tried.wrong += usize::from(phase(&node.pods(NAMESPACE).get(name).await?) != "Pending");
-        tried.wrong += node.writes_to(NAMESPACE, name)?.len();
+        let early = node.writes_to(NAMESPACE, name)?;
+        early.iter().for_each(|write| println!("{name}: {}", write["responseStatus"]));
+        tried.wrong += early.len();
     }
 
     node.rig.kill("disk-fill", Signal::KILL).await?;
@@ -64,7 +66,7 @@ async fn full() -> anyhow::Result<()> {
         let failed = |pod: &_| phase(pod) == "Failed";
         let pod = node.wait_pod(NAMESPACE, name, "it is Failed", failed).await?;
         tried.lost += usize::from(verdict(&pod)["attempts"] != 2);
-        tried.wrong += usize::from(!node.ended_once(NAMESPACE, name)?);
+        tried.wrong += usize::from(!node.ended_once(NAMESPACE, name).await?);
     }
     node.until_readyz(&agent, |_, report| report.contains("ledger: ok")).await?;
     tried.note()

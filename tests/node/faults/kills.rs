@@ -146,7 +146,7 @@ async fn compare(
     let refused = |write: &&Value| write["responseStatus"]["code"].as_u64() >= Some(400);
     let writes = node.writes_to(NAMESPACE, name)?;
     let good = node.good_writes_to(NAMESPACE, name)?;
-    let once = node.ended_once(NAMESPACE, name)?
+    let once = node.ended_once(NAMESPACE, name).await?
         || (good == 0 && writes.iter().any(|write| !refused(&write)));
     let told = node.told(NAMESPACE, name).await?;
     let verdicts = told.iter().filter(|e| e.reason.as_deref() == Some("ImagePullFailed")).count();
@@ -193,7 +193,7 @@ async fn away() -> anyhow::Result<()> {
     let pod =
         node.wait_pod(namespace, "away", "it is Failed", |pod| phase(pod) == "Failed").await?;
     assert_eq!(verdict(&pod)["attempts"], 2, "the third is the second that was seen");
-    assert!(node.ended_once(namespace, "away")?);
+    assert!(node.ended_once(namespace, "away").await?);
     let fault = "agent: away during an attempt".into();
     Tried { fault, rounds: 1, ..Tried::default() }.note()
 }

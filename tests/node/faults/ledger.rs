@@ -63,6 +63,6 @@ async fn damaged() -> anyhow::Result<()> {
     // It may end later than it would have, and never earlier.
     let pod = node.wait_pod(NAMESPACE, &last, "it is Failed", |pod| phase(pod) == "Failed").await?;
     tried.wrong += usize::from(verdict(&pod)["attempts"] != 3);
-    tried.wrong += usize::from(!node.ended_once(NAMESPACE, &last)?);
+    tried.wrong += usize::from(!node.ended_once(NAMESPACE, &last).await?);
     tried.note()
 }

@@ -127,7 +127,7 @@ impl Shaken {
         let Self { node, agent, before, .. } = &*self;
         node.wait_pod(NAMESPACE, due, "it is Failed", |pod| phase(pod) == "Failed").await?;
         node.until_logged(agent, &["verdict ended", "held", &name]).await?;
-        wrong += usize::from(!node.ended_once(NAMESPACE, due)?);
+        wrong += usize::from(!node.ended_once(NAMESPACE, due).await?);
         let told = node.told(NAMESPACE, due).await?;
         wrong += usize::from(told.len() != 1);
         for (pod, as_it_was) in [("fine", "Running"), (&hangs, "Pending"), (&lasting, "Pending")] {

@@ -34,7 +34,7 @@ async fn twins() -> anyhow::Result<()> {
         let pod = node.pods(NAMESPACE).get(name).await?;
         tried.wrong += usize::from(phase(&pod) != "Failed");
         tried.lost += usize::from(verdict(&pod)["attempts"] != 2);
-        tried.wrong += usize::from(!node.ended_once(NAMESPACE, name)?);
+        tried.wrong += usize::from(!node.ended_once(NAMESPACE, name).await?);
         tried.wrong += usize::from(node.told(NAMESPACE, name).await?.len() != 1);
     }
     tried.note()

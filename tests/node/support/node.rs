@@ -11,14 +11,14 @@ use pullfuse_rig::{Containerd, Kubelet, Options, Rig};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard as Turn};
 
-use super::{AgentOptions, LONG};
+use super::{AgentOptions, LONG, until};
 use crate::{
     deploy,
     harm::{self, Agents, Entry},
 };
 
-/// By resource version: whether an agent wrote it, and the phase.
-type Versions = BTreeMap<u64, (bool, String)>;
+/// By resource version: how many writes of agents were answered with it, and the phase.
+type Versions = BTreeMap<u64, (usize, String)>;
 
 /// A node with an agent whose rights are those of `daemonset/`. When it ends, all that agents wrote
 /// to pods is checked.
@@ -93,17 +93,25 @@ impl Node {
 
     /// Whether the agent ended this pod by one write, and wrote again only where the kubelet had taken
     /// the verdict back, as it may on a machine so busy that a sync takes seconds.
-    pub fn ended_once(&self, namespace: &str, pod: &str) -> anyhow::Result<bool> {
+    pub async fn ended_once(&self, namespace: &str, pod: &str) -> anyhow::Result<bool> {
+        // Whoever watches may see a write before the audit log shows it.
+        let refused = |write: &Value| write["responseStatus"]["code"].as_u64() >= Some(400);
+        let logged = async || {
+            let writes = self.writes_to(namespace, pod)?;
+            Ok(writes.iter().any(|write| !refused(write)).then_some(()))
+        };
+        until(logged).await.with_context(|| format!("no agent wrote to {namespace}/{pod}"))?;
         let versions = self.versions(namespace)?.remove(pod).unwrap_or_default();
-        let (mut writes, mut failed) = (0, false);
-        for (by_agent, phase) in versions.into_values() {
-            if by_agent && failed {
+        let (mut ended, mut failed) = (false, false);
+        for (by_agents, phase) in versions.values() {
+            if *by_agents > usize::from(!failed) {
+                println!("{namespace}/{pod} was written to more than once: {versions:?}");
                 return Ok(false);
             }
-            writes += usize::from(by_agent);
             failed = phase == "Failed";
+            ended |= *by_agents == 1 && failed;
         }
-        Ok(writes > 0 && writes == self.good_writes_to(namespace, pod)?)
+        Ok(ended)
     }
 
     /// Pods that were set to Pending after somebody had set them to Failed.
@@ -121,8 +129,9 @@ impl Node {
     fn versions(&self, namespace: &str) -> anyhow::Result<BTreeMap<String, Versions>> {
         let mut pods = BTreeMap::<_, Versions>::new();
         for entry in self.rig.audit()?.into_iter().filter_map(Entry::read) {
-            if entry.namespace != namespace || entry.resource != "pods/status" || !entry.carried_out
-            {
+            let written = matches!(entry.verb.as_str(), "patch" | "update")
+                && matches!(entry.resource.as_str(), "pods" | "pods/status");
+            if entry.namespace != namespace || !written || !entry.carried_out {
                 continue;
             }
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -131,7 +140,8 @@ impl Node {
             let versions = pods.entry(entry.name).or_default();
             // Who changes nothing is answered with what another wrote.
             let written = versions.entry(version).or_default();
-            *written = (written.0 || by_agent, text(&entry.response["status"]["phase"]));
+            written.0 += usize::from(by_agent);
+            written.1 = text(&entry.response["status"]["phase"]);
         }
         Ok(pods)
     }

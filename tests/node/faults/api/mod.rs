@@ -161,7 +161,7 @@ impl Trouble {
             self.node.wait_pod(&self.namespace, pod, "it is Failed", ended).await?;
             let name = format!("\"pod\":\"{pod}\"");
             self.node.until_logged(&self.agent, &["verdict ended", "held", &name]).await?;
-            wrong += usize::from(!self.node.ended_once(&self.namespace, pod)?);
+            wrong += usize::from(!self.node.ended_once(&self.namespace, pod).await?);
             wrong += usize::from(self.told(pod).await? != 1);
         }
         let mut lost = 0;
