@@ -10,7 +10,7 @@ use pullfuse_rig::{
 use serde_json::{Value, json};
 
 use crate::{
-    support::{AgentOptions, Node, Tried, missing_pod, phase, rounds, scenario},
+    support::{AgentOptions, Node, Tried, missing_pod, phase, rounds, scenario, until},
     wire::{Calls, ours, until_equal},
 };
 
@@ -103,9 +103,16 @@ impl Shaken {
         let name = format!("\"pod\":\"{due}\"");
         node.until_logged(agent, &["attempt failed", &name, "\"attempts\":1"]).await?;
         node.rig.apply(&missing_pod(NAMESPACE, &hangs, image(&self.hangs))).await?;
-        node.until_logged(agent, &["attempt failed", &name, "\"attempts\":2"]).await?;
-        let going_on = node.metric(agent, "pullfuse_pulls_in_flight").await?;
-        anyhow::ensure!(going_on >= 1.0, "no pull is in flight");
+        // Then the others wait for their next attempt, and only what hangs goes on.
+        for pod in [due, &lasting] {
+            let pod = format!("\"pod\":\"{pod}\"");
+            node.until_logged(agent, &["attempt failed", &pod, "\"attempts\":2"]).await?;
+        }
+        let goes_on = async || {
+            let pulls = node.metric(agent, "pullfuse_pulls_in_flight").await?;
+            Ok((pulls >= 1.0).then_some(pulls))
+        };
+        let going_on = until(goes_on).await?;
         let broken = node.metric(agent, CUT).await?;
 
         self.leave(away).await?;

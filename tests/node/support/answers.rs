@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use anyhow::Context;
 use k8s_openapi::api::events::v1::Event;
@@ -82,9 +85,14 @@ impl Node {
         series: &str,
         value: f64,
     ) -> anyhow::Result<()> {
-        let reached = async || Ok((self.metric(agent, series).await? == value).then_some(()));
-        let waited = until(reached).await;
-        waited.with_context(|| format!("{series} never was {value}; {}", self.log_of(agent)))
+        let last = Cell::new(f64::NAN);
+        let reached = async || {
+            last.set(self.metric(agent, series).await?);
+            Ok((last.get() == value).then_some(()))
+        };
+        until(reached).await.with_context(|| {
+            format!("{series} is {}, not {value}; {}", last.get(), self.log_of(agent))
+        })
     }
 
     /// Waits for an Event of an agent about a pod.
