@@ -12,7 +12,7 @@ use crate::{
     deploy,
     leftovers::Before,
     plugin::plugin,
-    support::{LONG, Node, Waiting, condition, missing_pod, phase, scenario, verdict},
+    support::{LONG, Node, Waiting, condition, missing_pod, phase, scenario, until, verdict},
     tools::kubectl,
 };
 
@@ -40,6 +40,15 @@ async fn does_the_job() -> anyhow::Result<()> {
         node.wait_pod("ds", pod, "it failed once", |pod| pod.waits_for("ErrImagePull")).await?;
     }
 
+    // From inside the container, with two capabilities, it hears the calls themselves. Its log goes
+    // when it does.
+    let heard = ["attached as", "\"source\":\"wire\""];
+    let hears = async || {
+        let log = logs(&node)?;
+        Ok(heard.iter().all(|words| log.contains(words)).then_some(()))
+    };
+    until(hears).await.with_context(|| logs(&node).unwrap_or_default())?;
+
     // An update while they fail: the new agent goes on from the ledger on the node.
     let old = agent(&node).await?;
     let next = manifests.replace("pullfuse:test", "pullfuse:next");
@@ -59,21 +68,19 @@ async fn does_the_job() -> anyhow::Result<()> {
         let ended = node.wait_pod("ds", pod, "it is Failed", |pod| phase(pod) == "Failed").await?;
         assert!(condition(&ended, "pullfuse.io/ImagePullFailed").is_some());
         let verdict = verdict(&ended);
-        assert_eq!(verdict["attempts"], 2, "{verdict}");
+        // One that may have been made between the two agents is waited for.
+        assert!(matches!(verdict["attempts"].as_u64(), Some(2 | 3)), "{verdict}");
         let first: Timestamp = serde_json::from_value(verdict["firstAttempt"].clone())?;
         assert!(first < started.0, "the count began anew: {verdict}");
     }
     for pod in PODS {
         let told = node.until_told("ds", pod, "ImagePullFailed").await?;
-        assert!(told.note.unwrap_or_default().contains("2 failed attempts"));
+        let verdict = verdict(&node.pods("ds").get(pod).await?);
+        let attempts = format!("{} failed attempts", verdict["attempts"]);
+        assert!(told.note.unwrap_or_default().contains(&attempts), "not {attempts}");
         assert_eq!(node.told("ds", pod).await?.len(), 1, "told more than once");
         assert!(node.ended_once("ds", pod).await?, "one verdict, written once");
     }
-
-    // From inside the container, with two capabilities, it heard the calls themselves.
-    let log = logs(&node)?;
-    assert!(log.contains("attached as"), "{log}");
-    assert!(log.contains("\"source\":\"wire\""), "{log}");
 
     // And whoever asks for the agents sees it.
     let (code, out, errors) = plugin(&node, &node.rig.kubeconfig(), &["agents"])?;
@@ -96,7 +103,8 @@ pub fn logs(node: &Node) -> anyhow::Result<String> {
     for pod in std::fs::read_dir(node.rig.host_path("/var/log/pods"))? {
         let folder = pod?.path().join("pullfuse");
         for file in std::fs::read_dir(folder).into_iter().flatten() {
-            all.push_str(&std::fs::read_to_string(file?.path())?);
+            // The kubelet may remove one just now.
+            all.push_str(&std::fs::read_to_string(file?.path()).unwrap_or_default());
         }
     }
     Ok(all)

@@ -73,9 +73,10 @@ fn refusal(reason: &'static str, containers: fn() -> Value) -> Trial {
         let spec = json!({ "containers": containers() });
         node.rig.apply(&missing_pod(&namespace, "p", spec)).await?;
         let pod = ended(&node, &namespace).await?;
-        for words in [reason, "2 failed attempts in 10s"] {
-            assert!(message(&pod).contains(words), "lacks {words}: {}", message(&pod));
-        }
+        // The agent may be late by a moment, and the kubelet is not asked.
+        let in_time = |s| message(&pod).contains(&format!("2 failed attempts in {s}s"));
+        let in_time = (10..20).any(in_time);
+        assert!(in_time && message(&pod).contains(reason), "{}", message(&pod));
         Ok(())
     })
 }
@@ -132,7 +133,7 @@ async fn got_once() -> anyhow::Result<()> {
 /// The image comes to the node in another way, here by a pull of the test's own, while the kubelet is
 /// away and the pod's status still shows the failure.
 async fn an_image_that_arrived() -> anyhow::Result<()> {
-    let agent = AgentOptions::one_attempt("15s");
+    let agent = AgentOptions::one_attempt("45s");
     let node = Node::start(Options::default(), Some(agent.clone())).await?;
     node.rig.namespace("arrives").await?;
     let image = "127.0.0.1:5000/arrives:1";

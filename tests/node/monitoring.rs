@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 
 use crate::{
     deploy::shipped,
-    support::{AgentOptions, NO_RIGHTS, Node, missing_pod, no_pull_limit, phase, scenario, until},
+    support::{
+        AgentOptions, LONG, NO_RIGHTS, Node, missing_pod, no_pull_limit, phase, scenario, until,
+    },
     watching,
 };
 
@@ -109,7 +111,8 @@ async fn everything() -> anyhow::Result<()> {
     // A pull that hangs, somebody who waits for it, and a configuration that is wrong.
     hangs.set("hangs", Answer::Hang);
     node.rig.apply(&missing_pod(NAMESPACE, "hangs", of_image(&hangs.image("hangs:1")))).await?;
-    node.until_metric(&agent, "pullfuse_pulls_in_flight", 1.0).await?;
+    let asked = hangs.wait_for("hangs", |counts| counts.total > 0);
+    tokio::time::timeout(LONG, asked).await.context("the pull that hangs never began")?;
     node.rig.apply(&missing_pod(NAMESPACE, "waits", json!({}))).await?;
     let mut wrong = agent.clone();
     wrong.config = "mode = \"sometimes\"\n".into();

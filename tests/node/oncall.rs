@@ -26,6 +26,8 @@ const BUSY: u16 = 5001;
 const PRIVATE: u16 = 5002;
 const EMPTY: u16 = 5003;
 /// Pods of the registry that has lost all its images.
+/// What is said of a pod that was ended.
+const ENDED: &str = "the pod was ended";
 const LOST: [&str; 3] = ["lost-a", "lost-b", "lost-c"];
 
 pub fn trials() -> Vec<Trial> {
@@ -127,9 +129,9 @@ async fn questions() -> anyhow::Result<()> {
     pods.extend(LOST.map(|name| ("shop", name, image(empty.image(&format!("{name}:1"))))));
     for (namespace, name, spec) in pods {
         let mut pod: Value = serde_json::from_str(&missing_pod(namespace, name, spec))?;
-        if name == "typo" {
-            // Time enough to ask before it is ended.
-            pod["metadata"]["annotations"] = json!({ "pullfuse.io/max-attempts": "4" });
+        // Time enough to ask before they are ended.
+        if let Some(most) = [("typo", "4"), ("name", "9")].iter().find(|(pod, _)| *pod == name) {
+            pod["metadata"]["annotations"] = json!({ "pullfuse.io/max-attempts": most.1 });
         }
         on_call.node.rig.apply(&pod.to_string()).await?;
     }
@@ -189,7 +191,7 @@ async fn which_and_when(on_call: &mut OnCall) -> anyhow::Result<Timestamp> {
     let pods = on_call.ask(&["pods"]).await?;
     let words = ["127.0.0.1:5000/app:v11", "not_found", "/4", "in ", " more"];
     has(line(&pods, "shop/typo"), &words);
-    has(line(&pods, "shop/name"), &["invalid_reference", "/3"]);
+    has(line(&pods, "shop/name"), &["invalid_reference", "/9"]);
     has(line(&pods, "shop/busy"), &["registry_5xx", "/never", "not ended: transient", "503"]);
     has(line(&pods, "shop/dns"), &["dns", "not ended: transient"]);
     has(line(&pods, "shop/private"), &["unauthorized", "/8", " more"]);
@@ -271,7 +273,10 @@ async fn release(on_call: &mut OnCall) -> anyhow::Result<()> {
 
     on_call.remark("shop/lost-a need not wait for that registry.");
     let said = on_call.ask(&["release", "shop/lost-a"]).await?;
-    has(&said, &["pod shop/lost-a is released", "the pod is being ended"]);
+    has(&said, &["pod shop/lost-a is released"]);
+    // In the seconds after an attempt it waits until that is surely over.
+    let ends = ["the pod is being ended", "unless its image comes"];
+    assert!(ends.iter().any(|words| said.contains(words)), "{said}");
     let failed = |pod: &_| phase(pod) == "Failed";
     on_call.node.wait_pod("shop", "lost-a", "it is Failed", failed).await?;
     let told = on_call.node.until_told("shop", "lost-a", "Released").await?;
@@ -294,7 +299,12 @@ async fn release(on_call: &mut OnCall) -> anyhow::Result<()> {
 
 /// What changed in the last hour?
 async fn what_changed(on_call: &mut OnCall) -> anyhow::Result<()> {
-    on_call.node.until_logged(&on_call.agent, &["verdict ended", "\"pod\":\"typo\""]).await?;
+    let ended = async || {
+        let said = on_call.node.ask(&on_call.agent, &["changes"]).await?;
+        let ended = |line: &str| line.contains("shop/typo") && line.contains(ENDED);
+        Ok(said.lines().any(ended).then_some(()))
+    };
+    until(ended).await.context("it was never ended")?;
     on_call.remark("What changed in the last hour?");
     let changes = on_call.ask(&["changes", "--since", "1h"]).await?;
     let some = |words: &[&str]| {
@@ -304,7 +314,7 @@ async fn what_changed(on_call: &mut OnCall) -> anyhow::Result<()> {
     some(&["started", "node"]);
     some(&["failing", "shop/typo", "not_found (attempt 1)"]);
     some(&["verdict", "shop/typo", "not_found (attempt 4)"]);
-    some(&["ended", "shop/typo"]);
+    some(&["shop/typo", ENDED]);
     some(&["breaker", "127.0.0.1:5003", "seems to be out of order"]);
     some(&["held", "shop/lost-b"]);
     some(&["released", "shop/lost-a", "User 0"]);

@@ -49,6 +49,7 @@ async fn a_wrong_node_name() -> anyhow::Result<()> {
     });
     node.rig.apply(&role.to_string()).await?;
     node.rig.apply(&rights.to_string()).await?;
+    node.until_may(&agent.account, ("get", "nodes"), true).await?;
     node.spawn_agent(&agent).await?;
     assert_eq!(node.rig.wait_exit(&agent.name).await?.code, Some(1));
     let log = node.log_of(&agent);

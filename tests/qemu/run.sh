@@ -51,7 +51,7 @@ boot() {
     # cx16 off: with it and no KVM, newer kernels double-fault at boot. No huge pages: memory that the
     # kernel moves to make one cannot be read meanwhile, and that is a gap.
     local options="console=ttyS0 quiet panic=-1 tsc=unstable transparent_hugepage=never preempt=$2"
-    timeout 300 qemu-system-x86_64 -M q35 -cpu max,cx16=off -m 1536 "${@:3}" \
+    timeout 1200 qemu-system-x86_64 -M q35 -cpu max,cx16=off -m 1536 "${@:3}" \
         -nographic -no-reboot -nodefaults -serial stdio -kernel "$1" \
         -initrd "$work/initrd" -append "$options" \
         < /dev/null 2>&1 | sed -u 's|\r||' | tee "$work/console"

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use libtest_mimic::Trial;
 use pullfuse_rig::{Options, Signal};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{
     AgentOptions, Node, Tried, Waiting, missing_pod, no_pull_limit, phase, rounds, scenario, until,
@@ -16,8 +16,9 @@ use crate::support::{
 const NAMESPACE: &str = "killed-anywhere";
 /// Attempts that end a pod.
 const ATTEMPTS: u64 = 3;
-/// Kills while one lot of pods fails, and pods of a lot: some points are passed once by each.
-const KILLS: usize = 6;
+/// Kills while one lot of pods fails, so few that all are over before the attempt after the last one;
+/// and pods of a lot: some points are passed once by each.
+const KILLS: usize = 3;
 const PODS: usize = 6;
 /// The points of `src/faultpoint.rs`, and how often a lot passes them at least.
 const POINTS: [(&str, u64); 6] = [
@@ -87,13 +88,17 @@ async fn anywhere() -> anyhow::Result<()> {
                 }
                 // Too late for that point.
                 _ = all_told(&node, &names) => {
-                    stop(&node, &agent).await?;
+                    // It may be there just now.
+                    let _ = node.rig.kill(&agent.name, Signal::KILL).await;
+                    node.rig.wait_exit(&agent.name).await?;
                     break;
                 }
             }
             // Nobody is away for longer than the status shows an attempt.
             agent.env.clear();
             node.start_agent(&agent).await?;
+            // It is ready before it has counted what it lists, and answers after that.
+            node.ask(&agent, &["status"]).await?;
             stop(&node, &agent).await?;
         }
         agent.env.clear();
@@ -142,16 +147,12 @@ async fn compare(
     node.until_told(NAMESPACE, name, "ImagePullFailed").await.with_context(log)?;
     let counted = verdict(&pod)["attempts"].as_u64().unwrap_or_default();
     let really = seen(node, witness, name);
-    // Of one whose writer was killed before the answer, the audit log may not know the outcome.
-    let refused = |write: &&Value| write["responseStatus"]["code"].as_u64() >= Some(400);
-    let writes = node.writes_to(NAMESPACE, name)?;
-    let good = node.good_writes_to(NAMESPACE, name)?;
-    let once = node.ended_once(NAMESPACE, name).await?
-        || (good == 0 && writes.iter().any(|write| !refused(&write)));
+    let once = node.ended_once(NAMESPACE, name).await?;
     let told = node.told(NAMESPACE, name).await?;
     let verdicts = told.iter().filter(|e| e.reason.as_deref() == Some("ImagePullFailed")).count();
     let right = counted == ATTEMPTS && really >= ATTEMPTS && once && verdicts == 1;
     if !right || really > counted {
+        let writes = node.writes_to(NAMESPACE, name)?;
         let answers: Vec<_> = writes.iter().map(|write| &write["responseStatus"]).collect();
         println!(
             "{name}: {counted} counted of {really}, {answers:?}, {verdicts} Events\n{}",
@@ -189,7 +190,12 @@ async fn away() -> anyhow::Result<()> {
     let counted =
         until(async || Ok(node.failing(&agent, "own-away/away").await?["attempts"].as_u64()))
             .await?;
-    assert_eq!(counted, 1, "the second was seen by nobody");
+    if counted != 1 {
+        // Slow to ask: the third has come by then, and the second was seen by nobody.
+        let third = ["attempt failed", "\"pod\":\"away\"", "\"attempts\":3"];
+        node.until_logged(&witness, &third).await?;
+        assert_eq!(counted, 2);
+    }
     let pod =
         node.wait_pod(namespace, "away", "it is Failed", |pod| phase(pod) == "Failed").await?;
     assert_eq!(verdict(&pod)["attempts"], 2, "the third is the second that was seen");

@@ -14,6 +14,10 @@ mod stall;
 mod twins;
 
 use libtest_mimic::Trial;
+use tokio::sync::Mutex;
+
+/// Who stops an agent that listens, and who says more than one can take while it is stopped.
+static LOUD: Mutex<()> = Mutex::const_new(());
 
 pub fn trials() -> Vec<Trial> {
     [

@@ -1,5 +1,7 @@
 //! The buffer between the kernel and the agent runs over.
 
+use std::cell::Cell;
+
 use anyhow::Context;
 use libtest_mimic::Trial;
 use pullfuse_rig::Signal;
@@ -18,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 async fn overflow() -> anyhow::Result<()> {
+    let _turn = super::LOUD.lock().await;
     let node = Node::core().await?;
     let config = "[limits]\nmax_attempts = 99\n[breaker]\nimages = 0\n";
     let agent = AgentOptions::own("ring", 9494, config).listening();
@@ -50,7 +53,14 @@ async fn overflow() -> anyhow::Result<()> {
         let answer = node.failing(agent, "own-ring/ring").await?;
         answer["attempts"].as_u64().context("no attempts")
     };
-    let (ours, theirs) = (attempts(&agent).await?, attempts(&witness).await?);
+    // One of them may be about to count the newest.
+    let last = Cell::new((0, 0));
+    let equal = async || {
+        last.set((attempts(&agent).await?, attempts(&witness).await?));
+        Ok((last.get().0 == last.get().1).then_some(()))
+    };
+    let _ = until(equal).await;
+    let (ours, theirs) = last.get();
     Tried {
         fault: "agent: ring buffer overflowed".into(),
         rounds: 1,

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use anyhow::Context;
 use libtest_mimic::Trial;
 use pullfuse_rig::{
     CONTAINERD_SOCKET, FINE_IMAGE, Options, Signal,
@@ -10,15 +11,16 @@ use pullfuse_rig::{
 use serde_json::{Value, json};
 
 use crate::{
-    support::{AgentOptions, Node, Tried, missing_pod, phase, rounds, scenario, until},
+    support::{AgentOptions, LONG, Node, Tried, missing_pod, phase, rounds, scenario, until},
     wire::{Calls, ours, until_equal},
 };
 
 const NAMESPACE: &str = "runtime";
 /// Calls that ended without an answer.
 const CUT: &str = "pullfuse_pull_calls_total{result=\"transport\"}";
-/// Port of the registry that never answers.
+/// Port of the registry that never answers, and a repository there.
 const HANGS: u16 = 5001;
+const HANGING: &str = "team/app";
 /// A round of this is worth several of another fault: it waits for the kubelet's back-off.
 const MOST_ROUNDS: usize = 5;
 
@@ -53,7 +55,9 @@ async fn runtime_and_kubelet() -> anyhow::Result<()> {
     // A pull that hangs must not keep the others waiting.
     let kubelet_config = json!({ "registryPullQPS": 0, "serializeImagePulls": false });
     let node = Node::start(Options { kubelet_config, ..Options::default() }, None).await?;
-    let mut agent = AgentOptions::two_attempts().listening();
+    // The verdict falls well after the second attempt, and before the kubelet says that it cannot even
+    // look for the image.
+    let mut agent = AgentOptions::attempts(2, "25s").listening();
     agent.config.push_str("[act]\nverify_for = \"5s\"\n");
     node.start_agent(&agent).await?;
     let registry = FakeRegistry::serve(node.rig.listen(HANGS)?)?;
@@ -62,8 +66,8 @@ async fn runtime_and_kubelet() -> anyhow::Result<()> {
     node.rig.apply(&missing_pod(NAMESPACE, "fine", image(FINE_IMAGE))).await?;
     node.wait_pod(NAMESPACE, "fine", "it runs", |pod| phase(pod) == "Running").await?;
 
-    let hangs = registry.image("team/app:1");
-    let mut node = Shaken { node, agent, hangs, before: Calls::default() };
+    let hangs = registry.image(&format!("{HANGING}:1"));
+    let mut node = Shaken { node, agent, registry, hangs, before: Calls::default() };
     let rounds = rounds(1).min(MOST_ROUNDS);
     let everything = rounds > 1;
     for (away, text) in ALL.into_iter().filter(|(away, _)| everything || away.in_make_test()) {
@@ -84,6 +88,7 @@ fn image(image: &str) -> Value {
 struct Shaken {
     node: Node,
     agent: AgentOptions,
+    registry: FakeRegistry,
     /// An image whose pull goes on until the runtime has waited for half a minute.
     hangs: String,
     /// What the agent heard of kubelets that are no more, to be taken away.
@@ -98,21 +103,15 @@ impl Shaken {
         let mut pod: Value = serde_json::from_str(&missing_pod(NAMESPACE, &lasting, json!({})))?;
         pod["metadata"]["annotations"] = json!({ "pullfuse.io/max-attempts": "100" });
         let Self { node, agent, .. } = &*self;
+        let before = self.registry.requests(HANGING).total;
         node.rig.apply(&pod.to_string()).await?;
         node.rig.apply(&missing_pod(NAMESPACE, due, json!({}))).await?;
         let name = format!("\"pod\":\"{due}\"");
         node.until_logged(agent, &["attempt failed", &name, "\"attempts\":1"]).await?;
         node.rig.apply(&missing_pod(NAMESPACE, &hangs, image(&self.hangs))).await?;
-        // Then the others wait for their next attempt, and only what hangs goes on.
-        for pod in [due, &lasting] {
-            let pod = format!("\"pod\":\"{pod}\"");
-            node.until_logged(agent, &["attempt failed", &pod, "\"attempts\":2"]).await?;
-        }
-        let goes_on = async || {
-            let pulls = node.metric(agent, "pullfuse_pulls_in_flight").await?;
-            Ok((pulls >= 1.0).then_some(pulls))
-        };
-        let going_on = until(goes_on).await?;
+        let asked = self.registry.wait_for(HANGING, |counts| counts.total > before);
+        tokio::time::timeout(LONG, asked).await.context("the pull that hangs never began")?;
+        node.until_logged(agent, &["attempt failed", &name, "\"attempts\":2"]).await?;
         let broken = node.metric(agent, CUT).await?;
 
         self.leave(away).await?;
@@ -127,7 +126,11 @@ impl Shaken {
         }
         if away != Away::Socket {
             // The pull that was cut got no answer.
-            self.node.until_metric(&self.agent, CUT, broken + going_on).await?;
+            let cut = async || {
+                let cut = self.node.metric(&self.agent, CUT).await?;
+                Ok((cut > broken).then_some(()))
+            };
+            until(cut).await.context("no pull was cut")?;
         }
         self.come_back(away).await?;
 

@@ -15,6 +15,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 async fn stalled() -> anyhow::Result<()> {
+    let _turn = super::LOUD.lock().await;
     let node = Node::core().await?;
     let config = "[limits]\nmax_attempts = 3\nmin_elapsed = \"20s\"\n[breaker]\nimages = 0\n";
     let agent = AgentOptions::own("stall", 9497, config).listening();

@@ -9,6 +9,8 @@ const KUBELET: &str = "system:node:";
 pub struct Entry {
     /// When it was answered.
     pub at: Timestamp,
+    /// When it came: what happened later could not be known to who asked.
+    pub asked: Timestamp,
     pub user: String,
     /// The identity of the token that was shown.
     pub token: Option<String>,
@@ -42,8 +44,11 @@ impl Entry {
         };
         let done = matches!(line["responseStatus"]["code"].as_u64(), Some(200..=299));
         let only_asked = line["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All"));
+        let at = line["stageTimestamp"].as_str()?.parse().ok()?;
+        let asked = line["requestReceivedTimestamp"].as_str();
         let mut entry = Self {
-            at: line["stageTimestamp"].as_str()?.parse().ok()?,
+            at,
+            asked: asked.and_then(|asked| asked.parse().ok()).unwrap_or(at),
             user: text(&line["user"]["username"]),
             token: extra("authentication.kubernetes.io/credential-id"),
             node: extra("authentication.kubernetes.io/node-name"),

@@ -23,7 +23,7 @@ use std::{
     rc::Rc,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pullfuse::settings::Settings;
 use serde_json::Value;
 
@@ -42,6 +42,8 @@ use self::{
 };
 
 const VERDICT: &str = "pullfuse.io/verdict";
+/// A kubelet that is there has ended a pod this long after its deadline was set.
+const HEEDED: SignedDuration = SignedDuration::from_secs(10);
 /// Entries of the audit log that may stand in the wrong order.
 const OUT_OF_ORDER: usize = 300;
 
@@ -83,8 +85,8 @@ struct Net<'a> {
     /// Writes that wait until the versions before them are known for sure.
     waiting: VecDeque<Entry>,
     entries_since: usize,
-    /// Writes of each kind, and refusals, by pod.
-    written: HashMap<(String, &'static str), usize>,
+    /// Writes of each kind and when the last was, and refusals, by pod.
+    written: HashMap<(String, &'static str), (usize, Timestamp)>,
     refused: HashMap<(String, String), usize>,
     /// Pods that carry a verdict, and their names.
     judged: BTreeMap<String, String>,
@@ -184,7 +186,7 @@ impl<'a> Net<'a> {
         let last_pulled = self.pods.last_pulled(uid, spelled, write.at);
         let attempts = self.witness.attempts(before, spelled, last_pulled, write.at);
         let all = self.witness.attempts(before, spelled, None, write.at);
-        let came = all.last().and_then(|last| self.witness.came(spelled, last.at, write.at));
+        let came = all.last().and_then(|last| self.witness.came(spelled, last.at, write.asked));
         let came = came.or(last_pulled.filter(|_| attempts.is_empty()));
         let case = Case {
             write,
@@ -193,7 +195,7 @@ impl<'a> Net<'a> {
             before,
             image,
             claimed: verdict["attempts"].as_u64().unwrap_or(u64::MAX),
-            in_flight: self.witness.in_flight(&self.pods, uid, spelled, write.at),
+            in_flight: self.witness.in_flight(&self.pods, uid, spelled, write.asked),
             came,
             released: self.evidence.agents.released(&write.namespace, &write.name),
             settings: settings(&mut self.settings, self.evidence.agents, write),
@@ -206,7 +208,7 @@ impl<'a> Net<'a> {
     }
 
     /// A pod is ended once; that the kubelet took it back shows in its phase. An explanation may be
-    /// written again when the deadline after it was refused.
+    /// written again when the deadline after it was refused, and both when no kubelet heeded them.
     fn too_often(&mut self, write: &Entry, kind: Kind) -> Option<String> {
         let refused = self.refused.get(&(write.namespace.clone(), write.name.clone()));
         let most = match kind {
@@ -215,8 +217,12 @@ impl<'a> Net<'a> {
             Kind::Deadline => 1,
         };
         let name = if kind == Kind::Explain { "explanation" } else { "deadline" };
-        let written = self.written.entry((write.uid().to_owned(), name)).or_default();
-        *written += 1;
+        let first = (0, write.at);
+        let (written, last) = self.written.entry((write.uid().to_owned(), name)).or_insert(first);
+        if write.at.duration_since(*last) < HEEDED {
+            *written += 1;
+        }
+        *last = write.at;
         (*written > most).then(|| format!("this is its {name} number {written}"))
     }
 

@@ -94,14 +94,20 @@ impl Node {
     /// Whether the agent ended this pod by one write, and wrote again only where the kubelet had taken
     /// the verdict back, as it may on a machine so busy that a sync takes seconds.
     pub async fn ended_once(&self, namespace: &str, pod: &str) -> anyhow::Result<bool> {
-        // Whoever watches may see a write before the audit log shows it.
-        let refused = |write: &Value| write["responseStatus"]["code"].as_u64() >= Some(400);
+        // Whoever watches may see a write before the audit log shows it. Of one whose writer was killed
+        // the API server says 504, carried out or not: then the kubelet's next write shows it.
+        let code = |write: &Value| write["responseStatus"]["code"].as_u64();
         let logged = async || {
             let writes = self.writes_to(namespace, pod)?;
-            Ok(writes.iter().any(|write| !refused(write)).then_some(()))
+            let versions = self.versions(namespace)?.remove(pod).unwrap_or_default();
+            let failed = versions.values().any(|(_, phase)| phase == "Failed");
+            let unsure = failed && writes.iter().any(|w| matches!(code(w), None | Some(504)));
+            let sure = writes.iter().any(|write| code(write) == Some(200));
+            Ok((sure || unsure).then_some((versions, unsure)))
         };
-        until(logged).await.with_context(|| format!("no agent wrote to {namespace}/{pod}"))?;
-        let versions = self.versions(namespace)?.remove(pod).unwrap_or_default();
+        let logged = until(logged).await;
+        let (versions, unsure) =
+            logged.with_context(|| format!("no agent wrote to {namespace}/{pod}"))?;
         let (mut ended, mut failed) = (false, false);
         for (by_agents, phase) in versions.values() {
             if *by_agents > usize::from(!failed) {
@@ -109,7 +115,7 @@ impl Node {
                 return Ok(false);
             }
             failed = phase == "Failed";
-            ended |= *by_agents == 1 && failed;
+            ended |= failed && (*by_agents == 1 || unsure);
         }
         Ok(ended)
     }

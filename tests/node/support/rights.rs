@@ -1,7 +1,7 @@
 use std::fs;
 
 use anyhow::Context;
-use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
+use k8s_openapi::api::{authorization::v1::SubjectAccessReview, core::v1::Pod, events::v1::Event};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
@@ -26,6 +26,26 @@ impl Node {
     /// The component that allows to end pods by their deadline.
     pub async fn install_deadline_right(&self) -> anyhow::Result<()> {
         self.rig.apply(&fs::read_to_string(shipped("components/deadline/rbac.yaml"))?).await
+    }
+
+    /// Waits until the API server knows that a ServiceAccount of `pullfuse` may do this, or may not.
+    pub async fn until_may(
+        &self,
+        account: &str,
+        (verb, resource): (&str, &str),
+        allowed: bool,
+    ) -> anyhow::Result<()> {
+        let review: SubjectAccessReview = serde_json::from_value(json!({ "spec": {
+            "user": format!("system:serviceaccount:pullfuse:{account}"),
+            "resourceAttributes": { "verb": verb, "resource": resource },
+        } }))?;
+        let reviews = Api::<SubjectAccessReview>::all(self.rig.client());
+        let known = async || {
+            let said = reviews.create(&PostParams::default(), &review).await?;
+            let may = said.status.is_some_and(|status| status.allowed);
+            Ok((may == allowed).then_some(()))
+        };
+        until(known).await
     }
 
     /// The admission policies.

@@ -12,7 +12,7 @@ use crate::rig::Rig;
 use crate::{NODE, config, port};
 
 /// How long each step may take on a busy machine with two processors.
-const STEP: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_secs(240);
 
 impl Rig {
     /// Starts every part and waits until pods can run.

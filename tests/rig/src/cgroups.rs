@@ -115,7 +115,7 @@ pub(crate) fn remove(rig: &Folder) -> anyhow::Result<()> {
         Err(error) => return Err(error).context("cannot read the rig's control groups"),
     };
     // The kernel lets go of a group a moment after its last process.
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     for group in groups.lines().map(Path::new) {
         while let Err(error) = remove_tree(group) {
             if Instant::now() > deadline {

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::rig::Rig;
 
 /// How long controllers may take to fill a new namespace.
-const NAMESPACE_DEADLINE: Duration = Duration::from_secs(60);
+const NAMESPACE_DEADLINE: Duration = Duration::from_secs(240);
 
 impl Rig {
     /// A client with an administrator's rights.

@@ -15,7 +15,7 @@ use crate::folder::{self, Folder};
 use crate::{cgroups, config};
 
 /// How long the kernel may take to end all processes of a rig.
-const END_DEADLINE: Duration = Duration::from_secs(30);
+const END_DEADLINE: Duration = Duration::from_secs(120);
 
 /// A rig that some process started and that lives.
 #[derive(Debug)]

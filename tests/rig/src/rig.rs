@@ -20,7 +20,7 @@ use crate::options::Options;
 use crate::{config, folder, manage, parts, seed};
 
 /// How long the namespaces may take to come up.
-const INIT_DEADLINE: Duration = Duration::from_secs(20);
+const INIT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running Kubernetes node. Dropping it ends it.
 #[must_use = "a rig ends when it is dropped"]

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use pullfuse_rig::{Containerd, FINE_IMAGE, Kubelet, Options, Program, Rig, Signal, port};
 
 /// Long enough for two rigs at once on a slow machine.
-const LONG: Duration = Duration::from_secs(90);
+const LONG: Duration = Duration::from_secs(240);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_rigs_run_side_by_side_and_leave_nothing() {
@@ -61,7 +61,12 @@ async fn parts_and_programs_can_be_killed_and_restarted() {
     let (status, body) = rig.http_get(port::REGISTRY, "/v2/_catalog").await.unwrap();
     assert_eq!((status, body.trim()), (200, r#"{"repositories":["fine","pause"]}"#));
     assert!(rig.kubelet_metrics().await.unwrap().contains("kubelet_running_pods"));
-    assert!(!rig.events("default", "fine").await.unwrap().is_empty());
+    let told = async {
+        while rig.events("default", "fine").await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(LONG, told).await.expect("no Event about the pod");
     let pods = |entry: &serde_json::Value| entry["objectRef"]["name"] == "fine";
     assert!(rig.audit().unwrap().iter().any(pods));
     rig.stop().await.unwrap();
@@ -71,8 +76,12 @@ async fn parts_and_programs_can_be_killed_and_restarted() {
 async fn a_wait_in_vain_says_what_was_there() {
     let rig = Rig::start(Options::default()).await.unwrap();
     rig.apply(&pod("absent", "127.0.0.1:5000/no/such:1")).await.unwrap();
+    let failed = |pod: Option<&Pod>| {
+        pod.is_some_and(|pod| serde_json::to_string(pod).unwrap().contains("not found"))
+    };
+    rig.wait_for("default", "absent", LONG, "it failed", failed).await.unwrap();
     let error = rig
-        .wait_for::<Pod>("default", "absent", Duration::from_secs(5), "it runs", is_running)
+        .wait_for::<Pod>("default", "absent", Duration::from_secs(1), "it runs", is_running)
         .await
         .unwrap_err()
         .to_string();

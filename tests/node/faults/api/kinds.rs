@@ -91,6 +91,8 @@ impl Trouble {
             What::Rights => {
                 let bindings = Api::<ClusterRoleBinding>::all(self.node.rig.client());
                 bindings.delete(self.spec.name, &DeleteParams::default()).await?;
+                let account = self.agent.account.as_str();
+                self.node.until_may(account, ("watch", "pods"), false).await?;
                 // Nobody takes back what is open.
                 self.proxy.cut();
                 return Ok(Begun::Proxy);
