@@ -74,15 +74,8 @@ impl Node {
 
     /// Every write to this pod, or its status, by the agent.
     pub fn writes_to(&self, namespace: &str, pod: &str) -> anyhow::Result<Vec<Value>> {
-        let by_agent = |entry: &Value| {
-            let user = entry["user"]["username"].as_str().unwrap_or_default();
-            user.starts_with(harm::AGENTS)
-                && entry["stage"] == "ResponseComplete"
-                && entry["objectRef"]["resource"] == "pods"
-                && entry["objectRef"]["namespace"] == namespace
-                && entry["objectRef"]["name"] == pod
-        };
-        Ok(self.rig.audit()?.into_iter().filter(by_agent).collect())
+        let audit = self.rig.audit()?.into_iter();
+        Ok(audit.filter(|entry| wrote(entry, namespace, pod)).collect())
     }
 
     /// Those of the writes that the API server carried out.
@@ -98,11 +91,13 @@ impl Node {
         // the API server says 504, carried out or not: then the kubelet's next write shows it.
         let code = |write: &Value| write["responseStatus"]["code"].as_u64();
         let logged = async || {
-            let writes = self.writes_to(namespace, pod)?;
-            let versions = self.versions(namespace)?.remove(pod).unwrap_or_default();
+            let audit = self.rig.audit()?;
+            let writes = audit.iter().filter(|entry| wrote(entry, namespace, pod));
+            let codes: Vec<_> = writes.map(code).collect();
+            let versions = versions(audit, namespace)?.remove(pod).unwrap_or_default();
             let failed = versions.values().any(|(_, phase)| phase == "Failed");
-            let unsure = failed && writes.iter().any(|w| matches!(code(w), None | Some(504)));
-            let sure = writes.iter().any(|write| code(write) == Some(200));
+            let unsure = failed && codes.iter().any(|code| matches!(code, None | Some(504)));
+            let sure = codes.contains(&Some(200));
             Ok((sure || unsure).then_some((versions, unsure)))
         };
         let logged = until(logged).await;
@@ -126,31 +121,41 @@ impl Node {
             let phases = versions.values().map(|(_, phase)| phase.as_str());
             phases.skip_while(|phase| *phase != "Failed").any(|phase| phase == "Pending")
         };
-        let all = self.versions(namespace)?.into_iter();
+        let all = versions(self.rig.audit()?, namespace)?.into_iter();
         Ok(all.filter(|(_, versions)| back(versions)).map(|(name, _)| name).collect())
     }
+}
 
-    /// The status of each pod after each write that was carried out. The order of the audit log is not
-    /// that of the writes.
-    fn versions(&self, namespace: &str) -> anyhow::Result<BTreeMap<String, Versions>> {
-        let mut pods = BTreeMap::<_, Versions>::new();
-        for entry in self.rig.audit()?.into_iter().filter_map(Entry::read) {
-            let written = matches!(entry.verb.as_str(), "patch" | "update")
-                && matches!(entry.resource.as_str(), "pods" | "pods/status");
-            if entry.namespace != namespace || !written || !entry.carried_out {
-                continue;
-            }
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let version = text(&entry.response["metadata"]["resourceVersion"]).parse()?;
-            let by_agent = entry.by_an_agent();
-            let versions = pods.entry(entry.name).or_default();
-            // Who changes nothing is answered with what another wrote.
-            let written = versions.entry(version).or_default();
-            written.0 += usize::from(by_agent);
-            written.1 = text(&entry.response["status"]["phase"]);
+/// Whether this entry of the audit log is an agent's write to this pod, or its status.
+fn wrote(entry: &Value, namespace: &str, pod: &str) -> bool {
+    let user = entry["user"]["username"].as_str().unwrap_or_default();
+    user.starts_with(harm::AGENTS)
+        && entry["stage"] == "ResponseComplete"
+        && entry["objectRef"]["resource"] == "pods"
+        && entry["objectRef"]["namespace"] == namespace
+        && entry["objectRef"]["name"] == pod
+}
+
+/// The status of each pod after each write that was carried out. The order of the audit log is not
+/// that of the writes.
+fn versions(audit: Vec<Value>, namespace: &str) -> anyhow::Result<BTreeMap<String, Versions>> {
+    let mut pods = BTreeMap::<_, Versions>::new();
+    for entry in audit.into_iter().filter_map(Entry::read) {
+        let written = matches!(entry.verb.as_str(), "patch" | "update")
+            && matches!(entry.resource.as_str(), "pods" | "pods/status");
+        if entry.namespace != namespace || !written || !entry.carried_out {
+            continue;
         }
-        Ok(pods)
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let version = text(&entry.response["metadata"]["resourceVersion"]).parse()?;
+        let by_agent = entry.by_an_agent();
+        let versions = pods.entry(entry.name).or_default();
+        // Who changes nothing is answered with what another wrote.
+        let written = versions.entry(version).or_default();
+        written.0 += usize::from(by_agent);
+        written.1 = text(&entry.response["status"]["phase"]);
     }
+    Ok(pods)
 }
 
 /// A node that several scenarios use; made by the first.
