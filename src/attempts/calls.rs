@@ -48,10 +48,10 @@ impl Attempts {
         let Some(message) = error else {
             let mut tally = self.tallies.remove(&key)?;
             tally.source = Source::Wire;
-            self.came.insert(key.clone(), ended);
+            self.came.note(key.clone(), ended, tally.stage);
             return Some(Change::Reset(key, Box::new(tally)));
         };
-        self.came.remove(&key);
+        let shown_before = self.came.forget(&key);
         let trouble = Trouble { reason: "ErrImagePull".into(), message };
         let Some(tally) = self.tallies.get_mut(&key) else {
             let tally = Tally {
@@ -64,7 +64,7 @@ impl Attempts {
                 seen: Vec::new(),
                 causes: Causes::default(),
                 // The status has not shown this attempt, so showing it is still a step.
-                stage: Stage::BackingOff,
+                stage: shown_before.unwrap_or(Stage::BackingOff),
                 image_was_present: None,
                 source: Source::Wire,
                 unconfirmed: 1,

@@ -97,7 +97,9 @@ fn what_the_status_still_shows_when_the_image_has_come_is_no_attempt() {
     assert_eq!(shows(&mut all, failed(), 19), [], "a label was changed meanwhile");
     // Another container needs the image too, and now it is gone.
     assert_eq!(fails(&mut all, 20, 21), Some(Change::Counted(key())));
-    assert_eq!(shows(&mut all, failed(), 22), [Change::Moved(key())]);
+    assert_eq!(shows(&mut all, failed(), 22), [], "nobody knows which of the two");
+    shows(&mut all, backing_off(), 23);
+    assert_eq!(shows(&mut all, failed(), 24), [Change::Moved(key())]);
     assert_eq!(attempts(&all), 1);
 }
 
@@ -157,6 +159,75 @@ fn a_success_on_the_wire_resets() {
     let Some(Change::Reset(reset, tally)) = all.observe_call(call(15, 16, None)) else { panic!() };
     assert_eq!((reset, tally.attempts, tally.source), (key(), 1, Source::Wire));
     assert_eq!(all.observe_call(call(30, 31, None)), None);
+}
+
+/// As it is kept in the ledger.
+fn restarted(all: &Attempts) -> Attempts {
+    let kept: Vec<_> = all.tallies.iter().collect();
+    let text = serde_json::to_string(&(kept, all.came())).unwrap();
+    let (tallies, came): (Vec<(PullKey, Tally)>, _) = serde_json::from_str(&text).unwrap();
+    Attempts::new(tallies.into_iter().collect(), came)
+}
+
+#[test]
+fn a_status_of_before_the_success_counts_nothing_not_even_after_a_restart() {
+    for restarts in [false, true] {
+        let again = |all| if restarts { restarted(&all) } else { all };
+        let mut all = Attempts::default();
+        fails(&mut all, 0, 1);
+        all.observe_call(call(15, 16, None));
+        all = again(all);
+        assert_eq!(shows(&mut all, failed(), 20), []);
+        all = again(all);
+        assert_eq!(shows(&mut all, failed(), 600), [], "a watch that was closed tells it again");
+        shows(&mut all, backing_off(), 601);
+        all = again(all);
+        assert_eq!(attempts(&all), 0);
+        assert_eq!(shows(&mut all, failed(), 680), [Change::Counted(key())]);
+        all = again(all);
+        assert_eq!(shows(&mut all, failed(), 690), []);
+        assert_eq!(attempts(&all), 1);
+    }
+}
+
+#[test]
+fn what_the_status_showed_already_at_the_success_is_no_attempt_after_it() {
+    let mut all = Attempts::default();
+    fails(&mut all, 0, 1);
+    shows(&mut all, failed(), 2);
+    all.observe_call(call(15, 16, None));
+    assert_eq!(shows(&mut all, failed(), 600), []);
+}
+
+#[test]
+fn a_status_of_before_the_success_is_not_taken_for_the_failure_after_it() {
+    let mut all = Attempts::default();
+    fails(&mut all, 0, 1);
+    all.observe_call(call(15, 16, None));
+    shows(&mut all, failed(), 17);
+    fails(&mut all, 30, 31);
+    let mut all = restarted(&all);
+    assert_eq!(shows(&mut all, failed(), 32), [], "still that of before");
+    shows(&mut all, backing_off(), 33);
+    shows(&mut all, failed(), 34);
+    assert_eq!(attempts(&all), 1, "the call that was heard");
+}
+
+#[test]
+fn a_refusal_is_not_counted_again_once_the_image_is_asked_for() {
+    let mut all = Attempts::default();
+    shows(&mut all, ImageState::Refused(trouble("never")), 0);
+    assert!(all.next_tick().is_some());
+    fails(&mut all, 20, 21);
+    assert_eq!((attempts(&all), all.next_tick()), (2, None));
+}
+
+#[test]
+fn a_success_that_a_damaged_ledger_dates_in_the_future_hides_no_attempt() {
+    let mut all = Attempts::default();
+    fails(&mut all, 0, 1);
+    all.observe_call(call(1_000_000, 1_000_001, None));
+    assert_eq!(shows(&mut all, failed(), 20), [Change::Counted(key())]);
 }
 
 proptest! {

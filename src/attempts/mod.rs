@@ -4,6 +4,7 @@
 //! In: [`PodFacts`], [`Call`]s and the time. Out: [`Change`]s for the ledger and the judge. Pure.
 
 mod calls;
+mod came;
 mod causes;
 mod exchange;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     calls::{Call, ONE_ATTEMPT},
+    came::Came,
     causes::{Causes, Judged},
 };
 use crate::{
@@ -26,10 +28,6 @@ use crate::{
 /// `MaxImageBackOff`).
 const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(10);
 const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(300);
-
-/// The status of a pod shows what became of a call within this time; it lags by one sync of the
-/// kubelet, some 10 s, and as long as the API server takes.
-const STATUS_LAG: SignedDuration = SignedDuration::from_mins(1);
 
 /// After so many it no longer grows.
 const DOUBLINGS: u32 = 8;
@@ -187,14 +185,18 @@ pub enum Change {
 #[derive(Debug, Default)]
 pub struct Attempts {
     tallies: BTreeMap<PullKey, Tally>,
-    /// Images of which a call brought the end of their failures, and when; the status may not know.
-    came: BTreeMap<PullKey, Timestamp>,
+    came: Came,
 }
 
 impl Attempts {
     /// Goes on from what the ledger kept.
-    pub fn new(tallies: BTreeMap<PullKey, Tally>) -> Self {
-        Self { tallies, came: BTreeMap::new() }
+    pub fn new(tallies: BTreeMap<PullKey, Tally>, came: Came) -> Self {
+        Self { tallies, came }
+    }
+
+    /// The successes that no status shows yet; to be kept like the tallies.
+    pub fn came(&self) -> &Came {
+        &self.came
     }
 
     /// The tally of one image in one pod, if it has failed since its last success.
@@ -216,7 +218,7 @@ impl Attempts {
     /// Moves every time, because the clock was set.
     pub fn shift(&mut self, by: SignedDuration) {
         self.tallies.values_mut().for_each(|tally| tally.shift(by));
-        self.came.values_mut().for_each(|at| *at = moved(*at, by));
+        self.came.shift(by);
     }
 
     /// Notes whether the runtime had the image when its first attempt failed.
@@ -243,7 +245,6 @@ impl Attempts {
 
     /// Takes in a version of a pod.
     pub fn observe(&mut self, pod: &PodFacts, now: Timestamp) -> Vec<Change> {
-        self.came.retain(|_, at| now.duration_since(*at) < STATUS_LAG);
         let change = |(image, state): (&String, &ImageState)| {
             let key = PullKey { pod_uid: pod.uid.clone(), image: image.clone() };
             self.step(key, pod, state, now)
@@ -278,7 +279,7 @@ impl Attempts {
     ) -> Option<Change> {
         let (stage, trouble) = match state {
             ImageState::Pulled => {
-                self.came.remove(&key);
+                self.came.forget(&key);
                 let tally = self.tallies.remove(&key)?;
                 return Some(Change::Reset(key, Box::new(tally)));
             }
@@ -286,7 +287,10 @@ impl Attempts {
             ImageState::Refused(trouble) => (Stage::Refused, trouble),
             ImageState::BackingOff(_) => {
                 // The attempts before this one were not seen, so they are not counted.
-                let tally = self.tallies.get_mut(&key)?;
+                let Some(tally) = self.tallies.get_mut(&key) else {
+                    self.came.is_before(&key, Stage::BackingOff, now);
+                    return None;
+                };
                 let moved = tally.stage != Stage::BackingOff;
                 tally.stage = Stage::BackingOff;
                 return moved.then_some(Change::Moved(key));
@@ -316,9 +320,9 @@ impl Attempts {
                 tally.source = Source::PodStatus;
                 Some(Change::Counted(key))
             }
-            // What the status shows was before that.
-            None if self.came.contains_key(&key) => None,
+            None if self.came.is_before(&key, stage, now) => None,
             None => {
+                self.came.forget(&key);
                 let tally = Tally {
                     namespace: pod.namespace.clone(),
                     pod: pod.name.clone(),
@@ -362,7 +366,7 @@ impl Attempts {
 
     /// Drops the tallies of every pod for which `keep` is false, and returns them.
     pub fn retain(&mut self, keep: impl Fn(&PodUid) -> bool) -> Vec<(PullKey, Tally)> {
-        self.came.retain(|key, _| keep(&key.pod_uid));
+        self.came.retain(&keep);
         self.tallies.extract_if(.., |key, _| !keep(&key.pod_uid)).collect()
     }
 }
@@ -374,7 +378,8 @@ fn back_off(attempts: u32) -> SignedDuration {
 }
 
 fn recount_at(tally: &Tally) -> Option<Timestamp> {
-    if tally.stage != Stage::Refused {
+    // A call that was heard since then is the last that is known.
+    if tally.stage != Stage::Refused || tally.source == Source::Wire {
         return None;
     }
     tally.next_attempt()

@@ -58,7 +58,7 @@ fn a_success_resets_and_the_next_failure_is_the_first() {
 fn a_restart_does_not_count_the_same_outcome_twice() {
     let mut before = Attempts::default();
     observe(&mut before, failed(), 1);
-    let mut after = Attempts::new(before.tallies);
+    let mut after = Attempts::new(before.tallies, before.came);
     assert_eq!(observe(&mut after, failed(), 60), []);
     observe(&mut after, backing_off(), 61);
     observe(&mut after, failed(), 62);

@@ -85,8 +85,8 @@ pub struct Fuse {
 
 impl Fuse {
     /// Goes on from what the ledger kept.
-    pub fn new(tallies: BTreeMap<PullKey, Tally>, breaker: Breaker, caps: Caps) -> Self {
-        Self { attempts: Attempts::new(tallies), breaker, caps, ..Self::default() }
+    pub fn new(attempts: Attempts, breaker: Breaker, caps: Caps) -> Self {
+        Self { attempts, breaker, caps, ..Self::default() }
     }
 
     /// Every image that fails now.

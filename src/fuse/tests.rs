@@ -2,6 +2,7 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::{
+    attempts::Came,
     classify::Class,
     fixtures::{key, pod, start},
     pods::ImageState,
@@ -51,7 +52,8 @@ fn what_nobody_saw_is_not_guessed() {
     let settings = settings("[limits]\nmax_attempts = 3\nmin_elapsed = \"0s\"");
     let trouble = crate::fixtures::trouble(MISSING);
     let left = Tally { trouble, ..crate::fixtures::tally(2) };
-    let mut fuse = Fuse::new([(key(), left)].into(), Breaker::default(), Caps::default());
+    let attempts = Attempts::new([(key(), left)].into(), Came::default());
+    let mut fuse = Fuse::new(attempts, Breaker::default(), Caps::default());
     let attempts = |fuse: &Fuse| fuse.attempts().get(&key()).map(|tally| tally.attempts);
     let shown = |state| pod(Some(state));
     let failed = || ImageState::Failed(crate::fixtures::trouble(MISSING));

@@ -11,7 +11,7 @@ use super::{
     *,
 };
 use crate::{
-    attempts::{Attempts, Call, PullKey},
+    attempts::{Attempts, Call, Came, PullKey},
     classify::Class,
     fixtures::{failed, pod, start},
 };
@@ -71,7 +71,7 @@ impl Node {
         let text = serde_json::to_string(&(tallies, &self.breaker, &self.caps)).unwrap();
         let (tallies, breaker, caps): (Vec<(PullKey, Tally)>, _, _) =
             serde_json::from_str(&text).unwrap();
-        self.attempts = Attempts::new(tallies.into_iter().collect());
+        self.attempts = Attempts::new(tallies.into_iter().collect(), Came::default());
         (self.breaker, self.caps) = (breaker, caps);
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use pullfuse::{
     act::VerdictRecord,
-    attempts::Tally,
+    attempts::{Attempts, Came, Tally},
     config,
     fuse::Fuse,
     pods::{ImageState, PodFacts},
@@ -27,8 +27,8 @@ pub fn look(bytes: &[u8]) {
     assert_eq!(again, tally);
     let mut pod = PodFacts::pending(&tally.namespace, &tally.pod, &key.pod_uid);
     let now = tally.last_attempt;
-    let tallies = BTreeMap::from([(key.clone(), tally)]);
-    let mut fuse = Fuse::new(tallies, Breaker::default(), Caps::default());
+    let attempts = Attempts::new(BTreeMap::from([(key.clone(), tally)]), Came::default());
+    let mut fuse = Fuse::new(attempts, Breaker::default(), Caps::default());
     fuse.next_tick(&SETTINGS);
     fuse.tick(&SETTINGS, now);
     fuse.observe(&pod, &SETTINGS, now);

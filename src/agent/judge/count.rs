@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{BREAKER, CAPS, CLOCK, Done, Judge};
+use super::{BREAKER, CAME, CAPS, CLOCK, Done, Judge};
 use crate::{
     act::VerdictStage,
     attempts::{Call, PullKey, Source, Tally},
@@ -57,6 +57,7 @@ impl Judge {
             }
         }
         self.keep_breaker();
+        self.keep_came();
         self.save().await;
     }
 
@@ -150,6 +151,16 @@ impl Judge {
         }
     }
 
+    fn keep_came(&mut self) {
+        let came = self.fuse.attempts().came();
+        if *came == self.came_saved {
+            return;
+        }
+        self.came_saved = came.clone();
+        let kept = self.unsaved.set_state(CAME, came);
+        self.note_save(kept);
+    }
+
     pub(super) fn keep_caps(&mut self) {
         let kept = self.unsaved.set_state(CAPS, self.fuse.caps());
         self.note_save(kept);
@@ -190,6 +201,8 @@ impl Judge {
         self.unsaved.changes.extend(changes.map(|(number, c)| (number, Some(c.clone()))));
         self.sources_saved.0 = false;
         let kept = self.unsaved.set_state(BREAKER, self.fuse.breaker());
+        self.note_save(kept);
+        let kept = self.unsaved.set_state(CAME, self.fuse.attempts().came());
         self.note_save(kept);
         self.keep_caps();
     }

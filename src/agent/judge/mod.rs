@@ -32,7 +32,7 @@ use self::early::Early;
 use super::{listen::Ended, metrics::Metrics};
 use crate::{
     act::{Actor, Outcome, VerdictRecord},
-    attempts::{Call, PullKey, Tally},
+    attempts::{Attempts, Call, Came, PullKey, Tally},
     classify::Class,
     clock::{Clock, Reading},
     events::Events,
@@ -62,6 +62,7 @@ const KEEP_SOURCES_EVERY: Duration = Duration::from_secs(60);
 /// Names under which the ledger keeps what the fuse remembers beside the tallies.
 const BREAKER: &str = "breaker";
 const CAPS: &str = "caps";
+const CAME: &str = "came";
 /// And what is only told to whoever asks.
 const SOURCES: &str = "sources";
 /// How the clock stood by which all of it is dated.
@@ -103,6 +104,8 @@ pub(super) struct Judge {
     sources: Sources,
     /// Whether the ledger has the sources as they are, and when it got them.
     sources_saved: (bool, Instant),
+    /// The successes that no status shows yet, as the ledger has them.
+    came_saved: Came,
     /// The cause that people were last told of.
     told_causes: BTreeMap<PullKey, Class>,
     verdicts: BTreeMap<PodUid, VerdictRecord>,
@@ -143,6 +146,7 @@ impl Judge {
     pub(super) fn new(mut parts: Parts) -> Self {
         let mut kept = std::mem::take(&mut parts.kept);
         let (breaker, caps) = (kept.state::<Breaker>(BREAKER), kept.state(CAPS));
+        let came = kept.state::<Came>(CAME);
         let reading: Option<Reading> = kept.state(CLOCK);
         parts.breaker.send_replace(breaker.clone());
         let settings = Arc::clone(&parts.settings.borrow_and_update());
@@ -155,11 +159,12 @@ impl Judge {
             journal: Journal::new(std::mem::take(&mut kept.changes)),
             sources: kept.state(SOURCES),
             sources_saved: (true, Instant::now()),
+            came_saved: came.clone(),
             told_causes: kept.tallies.iter().map(told).collect(),
             holdup: None,
             parts,
             settings,
-            fuse: Fuse::new(kept.tallies, breaker, caps),
+            fuse: Fuse::new(Attempts::new(kept.tallies, came), breaker, caps),
             history: History::new(kept.episodes),
             verdicts: kept.verdicts,
             under_way: HashSet::new(),

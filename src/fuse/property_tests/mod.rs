@@ -10,7 +10,7 @@ use self::node::{CLEAR, IMAGES, Node, PASSING, PODS, PROTECTED, Shown, worded};
 use super::*;
 
 fn rounds() -> ProptestConfig {
-    let rounds = std::env::var("PULLFUSE_FUZZ_ROUNDS").map_or(48, |rounds| rounds.parse().unwrap());
+    let rounds = std::env::var("PULLFUSE_FUZZ_ROUNDS").map_or(512, |rounds| rounds.parse().unwrap());
     ProptestConfig::with_cases(rounds)
 }
 
@@ -26,21 +26,31 @@ enum Seen {
     Restart,
 }
 
+/// Of many pods and images, or of so few that much happens to each.
 fn events(texts: &'static [&'static str], restarts: u32) -> impl Strategy<Value = Vec<Event>> {
+    let places = prop::sample::select(vec![(PODS.len(), IMAGES.len()), (1, 2)]);
+    places.prop_flat_map(move |places| events_of(places, texts, restarts))
+}
+
+fn events_of(
+    (pods, images): (usize, usize),
+    texts: &'static [&'static str],
+    restarts: u32,
+) -> impl Strategy<Value = Vec<Event>> {
     let known = || prop::collection::vec(prop::sample::select(texts), 1..4);
     // Only where any text may be meant, none may be missing.
     let any = texts == CLEAR;
     let told = if any { prop::bool::weighted(0.9) } else { prop::bool::weighted(1.0) };
     let seen = prop_oneof![
         12 => (known(), told).prop_map(|(texts, told)| Seen::Fails(texts, told)),
-        1 => Just(Seen::Comes),
+        2 => Just(Seen::Comes),
         6 => prop::sample::select(texts).prop_map(|text| Seen::Status(Shown::Failed(worded(text)))),
         6 => Just(Seen::Status(Shown::BackingOff)),
         u32::from(any) => Just(Seen::Status(Shown::Refused)),
         1 => Just(Seen::Status(Shown::Pulled)),
         restarts => Just(Seen::Restart),
     ];
-    prop::collection::vec((0..200i64, 0..PODS.len(), 0..IMAGES.len(), seen), 0..80)
+    prop::collection::vec((0..200i64, 0..pods, 0..images, seen), 0..80)
 }
 
 impl Node {

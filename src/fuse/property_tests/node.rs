@@ -1,4 +1,7 @@
+use std::sync::Arc;
+
 use jiff::SignedDuration;
+use parking_lot::Mutex;
 
 use super::super::*;
 use crate::{
@@ -68,9 +71,16 @@ impl Verdict {
     }
 }
 
+/// Compiling the rules takes longer than all that happens on a node.
+fn settings(toml: &'static str) -> Arc<Settings> {
+    static COMPILED: Mutex<BTreeMap<&str, Arc<Settings>>> = Mutex::new(BTreeMap::new());
+    let compile = || Arc::new(Settings::new(crate::config::parse(toml).unwrap()));
+    Arc::clone(COMPILED.lock().entry(toml).or_insert_with(compile))
+}
+
 /// A node with its pods and an agent that acts at once.
 pub(super) struct Node {
-    settings: Settings,
+    settings: Arc<Settings>,
     fuse: Fuse,
     now: Timestamp,
     pods: Vec<PodFacts>,
@@ -79,7 +89,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(toml: &str) -> Self {
+    pub(super) fn new(toml: &'static str) -> Self {
         let pods = PODS.map(|uid| PodFacts {
             uid: uid.into(),
             name: uid.into(),
@@ -89,7 +99,7 @@ impl Node {
             ..pod(None)
         });
         Self {
-            settings: Settings::new(crate::config::parse(toml).unwrap()),
+            settings: settings(toml),
             fuse: Fuse::default(),
             now: start(),
             pods: pods.into(),
@@ -124,11 +134,9 @@ impl Node {
         if facts.phase == "Failed" {
             return;
         }
-        // A status that contradicts the call is out of date, and nobody sees it any more.
+        // A status lags behind. But one that shows an image that came has no other failure to show.
         let stands = facts.images.get(IMAGES[image]).is_some_and(|s| *s != ImageState::Pulled);
-        if error.is_none() {
-            facts.images.remove(IMAGES[image]);
-        } else if !stands {
+        if error.is_some() && !stands {
             let unseen = ImageState::BackingOff(trouble("ImagePullBackOff", ""));
             facts.images.insert(IMAGES[image].into(), unseen);
         }
@@ -163,11 +171,13 @@ impl Node {
     /// Only what the ledger keeps is left, and every pod is seen anew.
     pub(super) fn restart(&mut self) {
         let tallies: Vec<_> = self.fuse.attempts().iter().collect();
-        let kept = (tallies, self.fuse.breaker(), self.fuse.caps());
+        let came = self.fuse.attempts().came();
+        let kept = (tallies, came, self.fuse.breaker(), self.fuse.caps());
         let text = serde_json::to_string(&kept).unwrap();
-        let (tallies, breaker, caps): (Vec<(PullKey, Tally)>, _, _) =
+        let (tallies, came, breaker, caps): (Vec<(PullKey, Tally)>, _, _, _) =
             serde_json::from_str(&text).unwrap();
-        self.fuse = Fuse::new(tallies.into_iter().collect(), breaker, caps);
+        let attempts = Attempts::new(tallies.into_iter().collect(), came);
+        self.fuse = Fuse::new(attempts, breaker, caps);
         for facts in self.pods.iter().filter(|facts| facts.phase != "Failed") {
             self.fuse.observe(facts, &self.settings, self.now);
         }
