@@ -14,7 +14,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    attempts::{PullKey, Stage, Tally},
+    attempts::{PullKey, Tally},
     clock::Clock,
     metrics::table,
     pods::PodUid,
@@ -135,7 +135,7 @@ impl Pulls {
     /// never heard this cannot be known.
     pub fn may_go_on_unheard(&self, tally: &Tally, clock: &Clock) -> bool {
         // What the kubelet refuses it never pulls.
-        tally.stage != Stage::Refused
+        !tally.is_refused()
             && self.unheard_since(tally.next_attempt().and_then(|due| clock.instant(due)))
     }
 

@@ -1,6 +1,6 @@
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Attempts, Causes, Change, PullKey, Source, Stage, Tally};
+use super::{Attempts, Causes, Change, PullKey, Source, Tally};
 use crate::{
     clock::moved,
     pods::{MESSAGE_LIMIT, Trouble},
@@ -46,12 +46,17 @@ impl Attempts {
     pub fn observe_call(&mut self, call: Call) -> Option<Change> {
         let Call { key, namespace, pod, started, ended, error } = call;
         let Some(message) = error else {
-            let mut tally = self.tallies.remove(&key)?;
+            let Some(mut tally) = self.tallies.remove(&key) else {
+                self.came.succeeded_again(&key, ended);
+                return None;
+            };
             tally.source = Source::Wire;
-            self.came.note(key.clone(), ended, tally.stage);
+            self.came.succeeded(key.clone(), ended, tally.stage);
             return Some(Change::Reset(key, Box::new(tally)));
         };
-        let shown_before = self.came.forget(&key);
+        let (shown, doubtful) = self.came.failed(&key, ended);
+        // In doubt no status is taken for this call, and none needs to be awaited.
+        let unconfirmed = u32::from(!doubtful);
         let trouble = Trouble { reason: "ErrImagePull".into(), message };
         let Some(tally) = self.tallies.get_mut(&key) else {
             let tally = Tally {
@@ -63,11 +68,11 @@ impl Attempts {
                 trouble,
                 seen: Vec::new(),
                 causes: Causes::default(),
-                // The status has not shown this attempt, so showing it is still a step.
-                stage: shown_before.unwrap_or(Stage::BackingOff),
+                // The status has not shown this attempt.
+                stage: shown,
                 image_was_present: None,
                 source: Source::Wire,
-                unconfirmed: 1,
+                unconfirmed,
                 last_call: Some(ended),
             };
             self.tallies.insert(key.clone(), tally);
@@ -105,7 +110,7 @@ impl Attempts {
             tally.source = Source::Wire;
             tally.unconfirmed = 0;
         }
-        tally.unconfirmed = tally.unconfirmed.saturating_add(1);
+        tally.unconfirmed = tally.unconfirmed.saturating_add(unconfirmed);
         Some(Change::Counted(key))
     }
 }

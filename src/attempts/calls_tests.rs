@@ -97,9 +97,7 @@ fn what_the_status_still_shows_when_the_image_has_come_is_no_attempt() {
     assert_eq!(shows(&mut all, failed(), 19), [], "a label was changed meanwhile");
     // Another container needs the image too, and now it is gone.
     assert_eq!(fails(&mut all, 20, 21), Some(Change::Counted(key())));
-    assert_eq!(shows(&mut all, failed(), 22), [], "nobody knows which of the two");
-    shows(&mut all, backing_off(), 23);
-    assert_eq!(shows(&mut all, failed(), 24), [Change::Moved(key())]);
+    shows(&mut all, failed(), 22);
     assert_eq!(attempts(&all), 1);
 }
 
@@ -200,30 +198,69 @@ fn what_the_status_showed_already_at_the_success_is_no_attempt_after_it() {
 }
 
 #[test]
-fn a_status_of_before_the_success_is_not_taken_for_the_failure_after_it() {
+fn soon_after_a_success_only_calls_count_for_nobody_knows_of_when_a_status_is() {
+    for restarts in [false, true] {
+        let again = |all| if restarts { restarted(&all) } else { all };
+        let mut all = Attempts::default();
+        fails(&mut all, 0, 1);
+        all.observe_call(call(15, 16, None));
+        fails(&mut all, 30, 31);
+        // That of the first attempt, then that of the second, late or on time.
+        for at in [32, 34, 50] {
+            all = again(all);
+            shows(&mut all, failed(), at);
+            shows(&mut all, backing_off(), at + 1);
+            assert_eq!(attempts(&all), 1);
+        }
+        fails(&mut all, 60, 61);
+        all = again(all);
+        shows(&mut all, failed(), 62);
+        shows(&mut all, backing_off(), 63);
+        assert_eq!(attempts(&all), 2);
+        // From then on both are known by both.
+        fails(&mut all, 140, 141);
+        all = again(all);
+        assert_eq!(shows(&mut all, failed(), 142), [Change::Moved(key())]);
+        assert_eq!(all.get(&key()).unwrap().trouble, trouble("from the status"));
+        shows(&mut all, backing_off(), 143);
+        assert_eq!(shows(&mut all, failed(), 230), [Change::Counted(key())], "nobody heard it");
+        assert_eq!(attempts(&all), 4);
+    }
+}
+
+#[test]
+fn what_a_pod_no_longer_shows_it_may_show_anew() {
+    let mut all = Attempts::default();
+    fails(&mut all, 0, 1);
+    shows(&mut all, failed(), 2);
+    all.observe_call(call(15, 16, None));
+    all.observe(&pod(None), at(100));
+    assert_eq!(shows(&mut all, failed(), 110), [Change::Counted(key())]);
+}
+
+#[test]
+fn a_refusal_needs_no_call_so_no_success_hides_it() {
     let mut all = Attempts::default();
     fails(&mut all, 0, 1);
     all.observe_call(call(15, 16, None));
-    shows(&mut all, failed(), 17);
-    fails(&mut all, 30, 31);
-    let mut all = restarted(&all);
-    assert_eq!(shows(&mut all, failed(), 32), [], "still that of before");
-    shows(&mut all, backing_off(), 33);
-    shows(&mut all, failed(), 34);
-    assert_eq!(attempts(&all), 1, "the call that was heard");
-}
-
-#[test]
-fn a_refusal_is_not_counted_again_once_the_image_is_asked_for() {
-    let mut all = Attempts::default();
-    shows(&mut all, ImageState::Refused(trouble("never")), 0);
+    let refused = || ImageState::Refused(trouble("never"));
+    assert_eq!(shows(&mut all, refused(), 20), [Change::Counted(key())]);
     assert!(all.next_tick().is_some());
-    fails(&mut all, 20, 21);
-    assert_eq!((attempts(&all), all.next_tick()), (2, None));
+    fails(&mut all, 40, 41);
+    assert_eq!((attempts(&all), all.next_tick()), (2, None), "now the calls count");
 }
 
 #[test]
-fn a_success_that_a_damaged_ledger_dates_in_the_future_hides_no_attempt() {
+fn another_success_is_as_good_as_the_first() {
+    let mut all = Attempts::default();
+    fails(&mut all, 0, 1);
+    all.observe_call(call(15, 16, None));
+    all.observe_call(call(64, 65, None));
+    assert_eq!(shows(&mut all, failed(), 100), []);
+}
+
+#[test]
+fn a_success_that_is_dated_in_the_future_hides_no_attempt() {
     let mut all = Attempts::default();
     fails(&mut all, 0, 1);
     all.observe_call(call(1_000_000, 1_000_001, None));

@@ -135,6 +135,12 @@ impl Tally {
         self.last_attempt.checked_add(waiting).ok()
     }
 
+    /// Whether the kubelet does not even ask the runtime for the image, as far as is known: a call
+    /// that was heard since it refused says otherwise.
+    pub fn is_refused(&self) -> bool {
+        self.stage == Stage::Refused && self.source == Source::PodStatus
+    }
+
     /// When it is sure that the last attempt is over: until then another credential may be tried,
     /// and what that one meets counts as well.
     pub fn settled_at(&self) -> Option<Timestamp> {
@@ -245,6 +251,7 @@ impl Attempts {
 
     /// Takes in a version of a pod.
     pub fn observe(&mut self, pod: &PodFacts, now: Timestamp) -> Vec<Change> {
+        self.came.trim(pod, |key| self.tallies.contains_key(key), now);
         let change = |(image, state): (&String, &ImageState)| {
             let key = PullKey { pod_uid: pod.uid.clone(), image: image.clone() };
             self.step(key, pod, state, now)
@@ -298,6 +305,11 @@ impl Attempts {
         };
         match self.tallies.get_mut(&key) {
             Some(tally) if tally.stage == stage => None,
+            // The calls were heard. Which of them this is nobody knows.
+            Some(tally) if stage == Stage::Failed && self.came.may_be_before(&key, now) => {
+                tally.stage = stage;
+                Some(Change::Moved(key))
+            }
             // The call that was this attempt has been counted; the status may know its text.
             Some(tally) if tally.unconfirmed > 0 && tally.source == Source::Wire => {
                 tally.stage = stage;
@@ -322,7 +334,6 @@ impl Attempts {
             }
             None if self.came.is_before(&key, stage, now) => None,
             None => {
-                self.came.forget(&key);
                 let tally = Tally {
                     namespace: pod.namespace.clone(),
                     pod: pod.name.clone(),
@@ -346,7 +357,8 @@ impl Attempts {
 
     /// Counts refusals again that the status still shows after a whole back-off: the kubelet
     /// repeats them at every sync and the status does not change, so pod status alone cannot tell
-    /// one from the next. Counting them on the schedule of a real pull keeps the limits' meaning.
+    /// one from the next. Counting them on the schedule of a real pull keeps the limits' meaning. Once
+    /// a call was heard the calls are counted instead.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Change> {
         let mut changes = Vec::new();
         for (key, tally) in &mut self.tallies {
@@ -378,11 +390,7 @@ fn back_off(attempts: u32) -> SignedDuration {
 }
 
 fn recount_at(tally: &Tally) -> Option<Timestamp> {
-    // A call that was heard since then is the last that is known.
-    if tally.stage != Stage::Refused || tally.source == Source::Wire {
-        return None;
-    }
-    tally.next_attempt()
+    tally.is_refused().then(|| tally.next_attempt())?
 }
 
 #[cfg(test)]

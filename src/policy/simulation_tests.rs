@@ -11,7 +11,7 @@ use super::{
     *,
 };
 use crate::{
-    attempts::{Attempts, Call, Came, PullKey},
+    attempts::{Attempts, Call, PullKey},
     classify::Class,
     fixtures::{failed, pod, start},
 };
@@ -68,10 +68,12 @@ impl Node {
     /// What the ledger keeps, and nothing else.
     fn restart(&mut self) {
         let tallies: Vec<_> = self.attempts.iter().collect();
-        let text = serde_json::to_string(&(tallies, &self.breaker, &self.caps)).unwrap();
-        let (tallies, breaker, caps): (Vec<(PullKey, Tally)>, _, _) =
+        let text =
+            serde_json::to_string(&(tallies, self.attempts.came(), &self.breaker, &self.caps))
+                .unwrap();
+        let (tallies, came, breaker, caps): (Vec<(PullKey, Tally)>, _, _, _) =
             serde_json::from_str(&text).unwrap();
-        self.attempts = Attempts::new(tallies.into_iter().collect(), Came::default());
+        self.attempts = Attempts::new(tallies.into_iter().collect(), came);
         (self.breaker, self.caps) = (breaker, caps);
     }
 

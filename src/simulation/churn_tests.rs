@@ -274,10 +274,12 @@ impl Node {
         }
         self.batch.set_state("breaker", fuse.breaker()).unwrap();
         self.batch.set_state("caps", fuse.caps()).unwrap();
+        self.batch.set_state("came", fuse.attempts().came()).unwrap();
         self.ledger.commit(&std::mem::take(&mut self.batch)).unwrap();
         Kept {
             tallies: fuse.attempts().iter().count().abs_diff(failing),
             causes: fuse.causes_kept(),
+            came: fuse.attempts().came().len(),
             due: self.simulation.due.len(),
             pods: self.simulation.pods.len(),
             decided: self.simulation.decided.len(),
@@ -295,6 +297,7 @@ struct Kept {
     /// Tallies that should not be there, or that lack.
     tallies: usize,
     causes: usize,
+    came: usize,
     due: usize,
     pods: usize,
     decided: usize,
@@ -317,7 +320,7 @@ fn hours_of_churn_leave_nothing_behind_and_every_count_and_verdict_is_right() {
         opened += node.simulation.fuse().breaker().troubled().count();
         let on_node = node.slots.len();
         assert_eq!(kept.tallies, 0, "tallies without a pod: {kept:?}");
-        for number in [kept.causes, kept.due, kept.pods, kept.decided] {
+        for number in [kept.causes, kept.came, kept.due, kept.pods, kept.decided] {
             assert!(number <= on_node, "more than a node's pods after {minute} min: {kept:?}");
         }
         assert!(kept.episodes <= 200, "{kept:?}");

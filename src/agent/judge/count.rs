@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{BREAKER, CAME, CAPS, CLOCK, Done, Judge};
+use super::{CLOCK, Done, Judge};
 use crate::{
     act::VerdictStage,
     attempts::{Call, PullKey, Source, Tally},
@@ -56,8 +56,7 @@ impl Judge {
                 Step::Breaker(transition) => self.breaker_changed(&transition),
             }
         }
-        self.keep_breaker();
-        self.keep_came();
+        self.keep_remembered();
         self.save().await;
     }
 
@@ -143,29 +142,6 @@ impl Judge {
         }
     }
 
-    fn keep_breaker(&mut self) {
-        if *self.parts.breaker.borrow() != *self.fuse.breaker() {
-            self.parts.breaker.send_replace(self.fuse.breaker().clone());
-            let kept = self.unsaved.set_state(BREAKER, self.fuse.breaker());
-            self.note_save(kept);
-        }
-    }
-
-    fn keep_came(&mut self) {
-        let came = self.fuse.attempts().came();
-        if *came == self.came_saved {
-            return;
-        }
-        self.came_saved = came.clone();
-        let kept = self.unsaved.set_state(CAME, came);
-        self.note_save(kept);
-    }
-
-    pub(super) fn keep_caps(&mut self) {
-        let kept = self.unsaved.set_state(CAPS, self.fuse.caps());
-        self.note_save(kept);
-    }
-
     pub(super) async fn save(&mut self) {
         if self.parts.ledger.began_anew() {
             tracing::warn!("the ledger was damaged or is gone: everything is stored anew");
@@ -200,11 +176,7 @@ impl Judge {
         let changes = self.journal.since(Timestamp::MIN);
         self.unsaved.changes.extend(changes.map(|(number, c)| (number, Some(c.clone()))));
         self.sources_saved.0 = false;
-        let kept = self.unsaved.set_state(BREAKER, self.fuse.breaker());
-        self.note_save(kept);
-        let kept = self.unsaved.set_state(CAME, self.fuse.attempts().came());
-        self.note_save(kept);
-        self.keep_caps();
+        self.keep_all_remembered();
     }
 
     pub(super) fn note_save(&mut self, saved: Result<(), LedgerError>) {

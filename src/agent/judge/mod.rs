@@ -10,6 +10,7 @@ mod note;
 mod origins;
 mod pods;
 mod release;
+mod remembered;
 mod tell;
 mod verdicts;
 
@@ -32,7 +33,7 @@ use self::early::Early;
 use super::{listen::Ended, metrics::Metrics};
 use crate::{
     act::{Actor, Outcome, VerdictRecord},
-    attempts::{Attempts, Call, Came, PullKey, Tally},
+    attempts::{Call, Came, PullKey, Tally},
     classify::Class,
     clock::{Clock, Reading},
     events::Events,
@@ -59,11 +60,7 @@ const QUIET: Duration = Duration::from_secs(90);
 /// They change with every pull, and nothing depends on them.
 const KEEP_SOURCES_EVERY: Duration = Duration::from_secs(60);
 
-/// Names under which the ledger keeps what the fuse remembers beside the tallies.
-const BREAKER: &str = "breaker";
-const CAPS: &str = "caps";
-const CAME: &str = "came";
-/// And what is only told to whoever asks.
+/// The name under which the ledger keeps what is only told to whoever asks.
 const SOURCES: &str = "sources";
 /// How the clock stood by which all of it is dated.
 const CLOCK: &str = "clock";
@@ -104,8 +101,8 @@ pub(super) struct Judge {
     sources: Sources,
     /// Whether the ledger has the sources as they are, and when it got them.
     sources_saved: (bool, Instant),
-    /// The successes that no status shows yet, as the ledger has them.
-    came_saved: Came,
+    /// Which images came, as it was last handed over to the ledger.
+    came_handed: Came,
     /// The cause that people were last told of.
     told_causes: BTreeMap<PullKey, Class>,
     verdicts: BTreeMap<PodUid, VerdictRecord>,
@@ -145,13 +142,12 @@ enum Done {
 impl Judge {
     pub(super) fn new(mut parts: Parts) -> Self {
         let mut kept = std::mem::take(&mut parts.kept);
-        let (breaker, caps) = (kept.state::<Breaker>(BREAKER), kept.state(CAPS));
-        let came = kept.state::<Came>(CAME);
+        let fuse = remembered::fuse(&mut kept);
         let reading: Option<Reading> = kept.state(CLOCK);
-        parts.breaker.send_replace(breaker.clone());
+        parts.breaker.send_replace(fuse.breaker().clone());
         let settings = Arc::clone(&parts.settings.borrow_and_update());
         let moved = reading.and_then(|reading| parts.clock.moved_since(&reading));
-        for (key, tally) in &kept.tallies {
+        for (key, tally) in fuse.attempts().iter() {
             parts.metrics.fails(key, tally);
         }
         let told = |(key, tally): (&PullKey, &Tally)| (key.clone(), tally.cause().class);
@@ -159,12 +155,12 @@ impl Judge {
             journal: Journal::new(std::mem::take(&mut kept.changes)),
             sources: kept.state(SOURCES),
             sources_saved: (true, Instant::now()),
-            came_saved: came.clone(),
-            told_causes: kept.tallies.iter().map(told).collect(),
+            came_handed: fuse.attempts().came().clone(),
+            told_causes: fuse.attempts().iter().map(told).collect(),
             holdup: None,
             parts,
             settings,
-            fuse: Fuse::new(Attempts::new(kept.tallies, came), breaker, caps),
+            fuse,
             history: History::new(kept.episodes),
             verdicts: kept.verdicts,
             under_way: HashSet::new(),

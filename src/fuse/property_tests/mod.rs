@@ -10,7 +10,8 @@ use self::node::{CLEAR, IMAGES, Node, PASSING, PODS, PROTECTED, Shown, worded};
 use super::*;
 
 fn rounds() -> ProptestConfig {
-    let rounds = std::env::var("PULLFUSE_FUZZ_ROUNDS").map_or(512, |rounds| rounds.parse().unwrap());
+    let rounds =
+        std::env::var("PULLFUSE_FUZZ_ROUNDS").map_or(512, |rounds| rounds.parse().unwrap());
     ProptestConfig::with_cases(rounds)
 }
 
@@ -177,6 +178,8 @@ struct Attempt {
     by_call: bool,
     by_status: bool,
     restart: bool,
+    /// If a success came shortly before, the status shows a failure of before that only now.
+    late: bool,
 }
 
 fn attempts(always_heard: bool) -> impl Strategy<Value = Vec<Attempt>> {
@@ -185,32 +188,45 @@ fn attempts(always_heard: bool) -> impl Strategy<Value = Vec<Attempt>> {
         10..200i64,
         0..2usize,
         0..2usize,
-        prop::option::weighted(0.95, texts),
-        any::<bool>(),
-        any::<bool>(),
-        prop::bool::weighted(0.1),
+        prop::option::weighted(0.9, texts),
+        any::<[bool; 3]>(),
+        prop::bool::weighted(0.2),
     );
-    let attempt =
-        attempt.prop_map(move |(pause, pod, image, texts, by_call, by_status, restart)| {
-            let by_call = by_call || always_heard || texts.is_none();
-            Attempt { pause, pod, image, texts, by_call, by_status, restart }
-        });
+    let attempt = attempt.prop_map(move |(pause, pod, image, texts, seen, restart)| {
+        let [by_call, by_status, late] = seen;
+        let by_call = by_call || always_heard || texts.is_none();
+        Attempt { pause, pod, image, texts, by_call, by_status, restart, late }
+    });
     prop::collection::vec(attempt, 0..60)
 }
 
 impl Node {
     /// Takes in whatever is seen of an attempt.
     fn takes(&mut self, attempt: &Attempt) {
-        let Attempt { pause, pod, image, ref texts, by_call, by_status, restart } = *attempt;
+        let Attempt { pause, pod, image, ref texts, by_call, by_status, restart, late } = *attempt;
         self.pass(pause);
+        if late && !by_call {
+            self.shows_late(pod, image);
+        }
         match texts {
             None => {
                 self.hear(pod, image, None);
-                self.show(pod, image, Shown::Pulled);
+                if late {
+                    self.shows_late(pod, image);
+                }
+                if restart {
+                    self.restart();
+                }
+                if by_status {
+                    self.show(pod, image, Shown::Pulled);
+                }
             }
             Some(texts) => {
                 if by_call {
                     self.sees(&(0, pod, image, Seen::Fails(texts.clone(), true)));
+                    if late {
+                        self.shows_late(pod, image);
+                    }
                 }
                 if by_status {
                     let all: Vec<String> = texts.iter().map(|text| worded(text)).collect();
@@ -228,6 +244,11 @@ impl Node {
             }
         }
     }
+
+    fn shows_late(&mut self, pod: usize, image: usize) {
+        self.show(pod, image, Shown::Failed(worded(CLEAR[0])));
+        self.show(pod, image, Shown::BackingOff);
+    }
 }
 
 proptest! {
@@ -242,13 +263,28 @@ proptest! {
         let (always_heard, attempts) = attempts;
         let mut node = Node::new(STRICT);
         let mut truth = BTreeMap::<(usize, usize), Vec<Vec<&str>>>::new();
+        let mut came = BTreeMap::<(usize, usize), Timestamp>::new();
         for attempt in &attempts {
             let before = node.verdicts.len();
             // What was due before this attempt was due without it.
             node.pass(attempt.pause);
             let due = node.verdicts.len();
             let seen = attempt.by_call || attempt.by_status;
-            node.takes(&Attempt { pause: 0, ..attempt.clone() });
+            let place = (attempt.pod, attempt.image);
+            // With some time to spare, for an attempt of several calls takes a few seconds.
+            let lags = |at: &Timestamp| node.now().duration_since(*at) < SignedDuration::from_secs(50);
+            let came_lately = came.get(&place).is_some_and(lags);
+            // That no failure was heard before a success is all that the agent knows.
+            let failed = attempt.texts.is_none() && node.attempts(attempt.pod, attempt.image) > 0;
+            let fresh = came_lately || failed;
+            let late = attempt.late && fresh;
+            if attempt.texts.is_none() && fresh {
+                came.insert(place, node.now());
+                if attempt.by_status {
+                    came.remove(&place);
+                }
+            }
+            node.takes(&Attempt { pause: 0, late, ..attempt.clone() });
             let past = truth.clone();
             match &attempt.texts {
                 None => drop(truth.remove(&(attempt.pod, attempt.image))),

@@ -116,6 +116,10 @@ impl Node {
         self.pods[pod].phase == "Failed"
     }
 
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// Lets time pass, with a look at all pods whenever something is due.
     pub(super) fn pass(&mut self, seconds: i64) {
         let until = self.now + SignedDuration::from_secs(seconds);
@@ -134,7 +138,7 @@ impl Node {
         if facts.phase == "Failed" {
             return;
         }
-        // A status lags behind. But one that shows an image that came has no other failure to show.
+        // The status lags behind; a pod of which it shows no failure at all would not be judged.
         let stands = facts.images.get(IMAGES[image]).is_some_and(|s| *s != ImageState::Pulled);
         if error.is_some() && !stands {
             let unseen = ImageState::BackingOff(trouble("ImagePullBackOff", ""));
