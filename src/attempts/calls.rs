@@ -1,6 +1,6 @@
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Attempts, Causes, Change, PullKey, Source, Tally};
+use super::{Attempts, Causes, Change, PullKey, Source, Stage, Tally};
 use crate::{
     clock::moved,
     pods::{MESSAGE_LIMIT, Trouble},
@@ -54,9 +54,6 @@ impl Attempts {
             self.came.succeeded(key.clone(), ended, tally.stage);
             return Some(Change::Reset(key, Box::new(tally)));
         };
-        let (shown, doubtful) = self.came.failed(&key, ended);
-        // In doubt no status is taken for this call, and none needs to be awaited.
-        let unconfirmed = u32::from(!doubtful);
         let trouble = Trouble { reason: "ErrImagePull".into(), message };
         let Some(tally) = self.tallies.get_mut(&key) else {
             let tally = Tally {
@@ -68,11 +65,11 @@ impl Attempts {
                 trouble,
                 seen: Vec::new(),
                 causes: Causes::default(),
-                // The status has not shown this attempt.
-                stage: shown,
+                // The status has not shown this attempt; what it still shows of before is none.
+                stage: self.came.shown(&key).unwrap_or(Stage::BackingOff),
                 image_was_present: None,
                 source: Source::Wire,
-                unconfirmed,
+                unconfirmed: 1,
                 last_call: Some(ended),
             };
             self.tallies.insert(key.clone(), tally);
@@ -110,7 +107,7 @@ impl Attempts {
             tally.source = Source::Wire;
             tally.unconfirmed = 0;
         }
-        tally.unconfirmed = tally.unconfirmed.saturating_add(unconfirmed);
+        tally.unconfirmed = tally.unconfirmed.saturating_add(1);
         Some(Change::Counted(key))
     }
 }

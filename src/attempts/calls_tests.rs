@@ -205,26 +205,36 @@ fn soon_after_a_success_only_calls_count_for_nobody_knows_of_when_a_status_is() 
         fails(&mut all, 0, 1);
         all.observe_call(call(15, 16, None));
         fails(&mut all, 30, 31);
-        // That of the first attempt, then that of the second, late or on time.
+        // That of the first attempt, then that of the second, and one told again.
         for at in [32, 34, 50] {
             all = again(all);
             shows(&mut all, failed(), at);
             shows(&mut all, backing_off(), at + 1);
             assert_eq!(attempts(&all), 1);
         }
+        assert_eq!(all.get(&key()).unwrap().trouble, trouble("from the status"));
         fails(&mut all, 60, 61);
         all = again(all);
-        shows(&mut all, failed(), 62);
-        shows(&mut all, backing_off(), 63);
+        shows(&mut all, failed(), 90);
+        shows(&mut all, backing_off(), 91);
         assert_eq!(attempts(&all), 2);
-        // From then on both are known by both.
-        fails(&mut all, 140, 141);
-        all = again(all);
-        assert_eq!(shows(&mut all, failed(), 142), [Change::Moved(key())]);
-        assert_eq!(all.get(&key()).unwrap().trouble, trouble("from the status"));
-        shows(&mut all, backing_off(), 143);
         assert_eq!(shows(&mut all, failed(), 230), [Change::Counted(key())], "nobody heard it");
-        assert_eq!(attempts(&all), 4);
+        assert_eq!(attempts(&all), 3);
+    }
+}
+
+#[test]
+fn a_call_soon_after_a_success_is_counted_once_however_late_its_status() {
+    for restarts in [false, true] {
+        let mut all = Attempts::default();
+        fails(&mut all, 0, 1);
+        all.observe_call(call(15, 16, None));
+        fails(&mut all, 30, 31);
+        if restarts {
+            all = restarted(&all);
+        }
+        assert_eq!(shows(&mut all, failed(), 95), [Change::Moved(key())]);
+        assert_eq!(attempts(&all), 1);
     }
 }
 

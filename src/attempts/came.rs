@@ -22,7 +22,7 @@ pub struct Came(BTreeMap<PullKey, Success>);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Success {
-    /// When it was heard, or the last call that came so soon after it that a status may be of either.
+    /// When it was heard.
     at: Timestamp,
     /// What the status showed last; [`Stage::BackingOff`] also if it showed nothing.
     shown: Stage,
@@ -59,16 +59,9 @@ impl Came {
         }
     }
 
-    /// A call failed. Returns what the status showed last, and whether what it shows next may still
-    /// be of before the success.
-    pub(super) fn failed(&mut self, key: &PullKey, at: Timestamp) -> (Stage, bool) {
-        let Some(success) = self.0.get_mut(key) else { return (Stage::BackingOff, false) };
-        let (shown, doubtful) = (success.shown, success.lags(at));
-        success.at = at;
-        if !doubtful {
-            self.0.remove(key);
-        }
-        (shown, doubtful)
+    /// What the status showed last of an image that has not failed since its success.
+    pub(super) fn shown(&self, key: &PullKey) -> Option<Stage> {
+        self.0.get(key).map(|success| success.shown)
     }
 
     /// The status shows the success.
@@ -79,13 +72,14 @@ impl Came {
     /// Takes in what the status shows of an image that has not failed since its success. Returns
     /// whether that is of before: what goes on being shown as it was says nothing new however long it
     /// does. A refusal that was not shown before is none, for it needs no call.
-    pub(super) fn is_before(&mut self, key: &PullKey, stage: Stage, now: Timestamp) -> bool {
+    pub(super) fn shows(&mut self, key: &PullKey, stage: Stage, now: Timestamp) -> bool {
         let Some(success) = self.0.get_mut(key) else { return false };
         let same = std::mem::replace(&mut success.shown, stage) == stage;
         same || (stage != Stage::Refused && success.lags(now))
     }
 
-    /// Whether a failure that a status shows now may be of before the success.
+    /// Whether a failure that a status shows now may be of before the success, although calls have
+    /// failed since.
     pub(super) fn may_be_before(&self, key: &PullKey, now: Timestamp) -> bool {
         self.0.get(key).is_some_and(|success| success.lags(now))
     }

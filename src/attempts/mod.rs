@@ -135,8 +135,8 @@ impl Tally {
         self.last_attempt.checked_add(waiting).ok()
     }
 
-    /// Whether the kubelet does not even ask the runtime for the image, as far as is known: a call
-    /// that was heard since it refused says otherwise.
+    /// Whether the last attempt was a refusal by the kubelet, which did not even ask the runtime for
+    /// the image.
     pub fn is_refused(&self) -> bool {
         self.stage == Stage::Refused && self.source == Source::PodStatus
     }
@@ -295,7 +295,7 @@ impl Attempts {
             ImageState::BackingOff(_) => {
                 // The attempts before this one were not seen, so they are not counted.
                 let Some(tally) = self.tallies.get_mut(&key) else {
-                    self.came.is_before(&key, Stage::BackingOff, now);
+                    self.came.shows(&key, Stage::BackingOff, now);
                     return None;
                 };
                 let moved = tally.stage != Stage::BackingOff;
@@ -305,11 +305,6 @@ impl Attempts {
         };
         match self.tallies.get_mut(&key) {
             Some(tally) if tally.stage == stage => None,
-            // The calls were heard. Which of them this is nobody knows.
-            Some(tally) if stage == Stage::Failed && self.came.may_be_before(&key, now) => {
-                tally.stage = stage;
-                Some(Change::Moved(key))
-            }
             // The call that was this attempt has been counted; the status may know its text.
             Some(tally) if tally.unconfirmed > 0 && tally.source == Source::Wire => {
                 tally.stage = stage;
@@ -318,6 +313,11 @@ impl Attempts {
                 if tally.trouble.message.is_empty() && tally.unconfirmed == 0 {
                     tally.trouble = trouble.clone();
                 }
+                Some(Change::Moved(key))
+            }
+            // All calls that failed since were shown already, perhaps by what was of before them.
+            Some(tally) if stage == Stage::Failed && self.came.may_be_before(&key, now) => {
+                tally.stage = stage;
                 Some(Change::Moved(key))
             }
             Some(tally) => {
@@ -332,7 +332,7 @@ impl Attempts {
                 tally.source = Source::PodStatus;
                 Some(Change::Counted(key))
             }
-            None if self.came.is_before(&key, stage, now) => None,
+            None if self.came.shows(&key, stage, now) => None,
             None => {
                 let tally = Tally {
                     namespace: pod.namespace.clone(),
@@ -357,8 +357,8 @@ impl Attempts {
 
     /// Counts refusals again that the status still shows after a whole back-off: the kubelet
     /// repeats them at every sync and the status does not change, so pod status alone cannot tell
-    /// one from the next. Counting them on the schedule of a real pull keeps the limits' meaning. Once
-    /// a call was heard the calls are counted instead.
+    /// one from the next. Counting them on the schedule of a real pull keeps the limits' meaning. Where
+    /// the last attempt is a call that was heard, the next call is awaited.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Change> {
         let mut changes = Vec::new();
         for (key, tally) in &mut self.tallies {

@@ -228,6 +228,9 @@ impl Node {
                         self.shows_late(pod, image);
                     }
                 }
+                if restart {
+                    self.restart();
+                }
                 if by_status {
                     let all: Vec<String> = texts.iter().map(|text| worded(text)).collect();
                     let joined = match &all[..] {
