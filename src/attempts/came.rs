@@ -109,7 +109,7 @@ impl Came {
         self.0.values_mut().for_each(|success| success.at = moved(success.at, by));
     }
 
-    /// How many there are.
+    /// Successes that are kept.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.0.len()
