@@ -49,8 +49,9 @@ impl Judge {
     pub(super) fn keep_all_remembered(&mut self) {
         let kept = self.unsaved.set_state(BREAKER, self.fuse.breaker());
         self.note_save(kept);
-        self.came_handed = Came::default();
-        self.keep_remembered();
+        self.came_handed.clone_from(self.fuse.attempts().came());
+        let kept = self.unsaved.set_state(CAME, &self.came_handed);
+        self.note_save(kept);
         self.keep_caps();
     }
 }

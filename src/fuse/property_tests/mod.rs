@@ -281,11 +281,10 @@ proptest! {
             let failed = attempt.texts.is_none() && node.attempts(attempt.pod, attempt.image) > 0;
             let fresh = came_lately || failed;
             let late = attempt.late && fresh;
-            if attempt.texts.is_none() && fresh {
+            if attempt.texts.is_none() && attempt.by_status {
+                came.remove(&place);
+            } else if attempt.texts.is_none() && fresh {
                 came.insert(place, node.now());
-                if attempt.by_status {
-                    came.remove(&place);
-                }
             }
             node.takes(&Attempt { pause: 0, late, ..attempt.clone() });
             let past = truth.clone();
